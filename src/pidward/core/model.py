@@ -1,0 +1,164 @@
+"""The facts that decisions are made from: who a process is, how it ended, what a worker is doing."""
+
+import enum
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pidward.core.units import Instant
+
+_SPELLED = re.compile(r"([1-9][0-9]{0,9}):([1-9][0-9]{0,19})")
+
+
+class Sameness(enum.Enum):
+    """The result of comparing two identities. UNKNOWN never justifies an act."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    UNKNOWN = "unknown"
+
+
+class ProcessId(NamedTuple):
+    """Who a process is, within one boot.
+
+    pid: the number, in pidward's pid namespace; a label for people, handed out again by the kernel.
+    inode: the pidfs inode of the process, never handed out twice in one boot (Linux 6.9);
+        0 where the kernel has no pidfs, and then nothing can be proved by comparing.
+    """
+
+    pid: int
+    inode: int
+
+    def __str__(self) -> str:
+        return f"{self.pid}:{self.inode}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ProcessId":
+        """Read ``PID:INODE``; ValueError for anything else."""
+        found = _SPELLED.fullmatch(text)
+        if found is None:
+            raise ValueError(f"expected PID:INODE, got {text!r}")
+        return cls(int(found[1]), int(found[2]))
+
+    def compare(self, other: "ProcessId") -> Sameness:
+        """Tell whether two identities of the same boot name the same process."""
+        if self.inode == 0 or other.inode == 0:
+            return Sameness.UNKNOWN if self.pid == other.pid else Sameness.DIFFERENT
+        return Sameness.SAME if self.inode == other.inode else Sameness.DIFFERENT
+
+
+class Source(enum.Enum):
+    """Where an exit status was read. Part of the status, so that nobody has to guess how far to trust it."""
+
+    WAITID = "waitid"  # we were the parent
+    PIDFD_INFO = "pidfd_info"  # PIDFD_GET_INFO after somebody else's reap, Linux 6.15
+    PROC_STAT = "proc_stat"  # field 52 of the zombie
+    SHIM = "shim"  # the process never reached exec and said why
+    UNKNOWN = "unknown"  # nobody could say; code and signal are both None
+
+
+class Usage(NamedTuple):
+    """What a process used in its life, from the kernel's rusage."""
+
+    user_s: float
+    system_s: float
+    max_rss_bytes: int
+
+
+class ExitStatus(NamedTuple):
+    """How a process ended. Exactly one of code and signal is set, or neither when the source is UNKNOWN."""
+
+    code: int | None
+    signal: int | None
+    core_dumped: bool = False
+    source: Source = Source.UNKNOWN
+    usage: Usage | None = None
+
+    @property
+    def cause(self) -> int | None:
+        """The code, or minus the signal number, or None; the form in which restart rules name causes."""
+        return self.code if self.signal is None else -self.signal
+
+    @classmethod
+    def from_wait_status(cls, status: int, source: Source, usage: Usage | None = None) -> "ExitStatus":
+        """Decode the word that wait(2), PIDFD_GET_INFO and /proc/PID/stat share."""
+        number = status & 0x7F
+        if number:
+            return cls(None, number, bool(status & 0x80), source, usage)
+        return cls(status >> 8 & 0xFF, None, False, source, usage)
+
+
+UNKNOWN_EXIT = ExitStatus(None, None)
+
+
+class WorkerName(NamedTuple):
+    """One of the N workers of a service, counted from 1; written ``web/2``."""
+
+    service: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.service}/{self.index}"
+
+    @classmethod
+    def parse(cls, text: str) -> "WorkerName":
+        """Read ``SERVICE/INDEX``; ValueError for anything else."""
+        service, slash, index = text.rpartition("/")
+        if not slash or not service or not index.isascii() or not index.isdigit():
+            raise ValueError(f"expected SERVICE/INDEX, got {text!r}")
+        return cls(service, int(index))
+
+
+class Phase(enum.Enum):
+    """What a worker is doing now. What it should be doing is ``Worker.wanted``."""
+
+    STOPPED = "stopped"  # no process, and none is wanted
+    STARTING = "starting"  # a spawn was asked for; the program does not run yet
+    RUNNING = "running"  # the program runs and is not ready yet
+    READY = "ready"  # the program runs and may serve
+    BACKING_OFF = "backing-off"  # no process; waits for its delay, then starts
+    SLOW_LANE = "slow-lane"  # no process; failed too often, tries again at the longest delay
+    STOPPING = "stopping"  # the stop signal was sent; grace runs
+    KILLING = "killing"  # SIGKILL was sent to what is left of the tree; waits for it to be empty
+    COMPLETED = "completed"  # ended by itself, as it should
+    FAILED = "failed"  # ended, and will not be started again without being asked
+
+    @property
+    def has_process(self) -> bool:
+        """A process of this worker may exist."""
+        return self in _WITH_PROCESS
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing happens any more until somebody asks."""
+        return self in _FINAL
+
+
+_WITH_PROCESS = frozenset({Phase.STARTING, Phase.RUNNING, Phase.READY, Phase.STOPPING, Phase.KILLING})
+_FINAL = frozenset({Phase.STOPPED, Phase.COMPLETED, Phase.FAILED})
+
+
+class Wanted(enum.Enum):
+    """What an operator or the configuration asked for; remembered over restarts of the supervisor."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker, now. Only ``core.worker`` makes new ones of these."""
+
+    name: WorkerName
+    wanted: Wanted
+    phase: Phase
+    reason: str  # why it is in this phase, in plain words
+    since: Instant  # when it entered the phase
+    until: Instant | None = None  # when the phase ends by itself; None: it does not
+    process: ProcessId | None = None  # the main process while it lives
+    started: Instant | None = None  # when the present or the last process was spawned
+    starts: tuple[Instant, ...] = ()  # automatic starts within the start limit's window
+    failures: int = 0  # ends in a row without a stable run between
+    restarts: int = 0  # automatic starts after an end, ever
+    again: bool = False  # a restart was asked for: start when the present process is gone
+    last_exit: ExitStatus | None = None

@@ -1,0 +1,90 @@
+"""What operators may ask of a running supervisor: the seam between runtime and control.
+
+``Supervisor`` in supervise.py is the one that works; tests of control use a small one of their own.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pidward.core.model import ProcessId, Worker, WorkerName
+
+
+class UnknownTarget(Exception):
+    """No service or worker of this name. ``close``: names that were perhaps meant."""
+
+    def __init__(self, target: str, close: Sequence[str] = ()) -> None:
+        hint = f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+        super().__init__(f"no service or worker is named {target!r}{hint}")
+        self.target, self.close = target, tuple(close)
+
+
+class NoProcess(Exception):
+    """The worker has no process to act on now."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One remembered event. seq only rises, over restarts of the supervisor too."""
+
+    seq: int
+    wall: float  # seconds since 1970, for display only
+    kind: str  # "transition", "signal", "supervisor", "store", "logs"
+    worker: str  # "" when it is about no worker
+    text: str  # the sentence for people
+    data: dict[str, object]  # the same for machines
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The supervisor itself."""
+
+    version: str
+    process: ProcessId
+    instance: str
+    config: str
+    uptime: float  # seconds
+    trouble: tuple[str, ...]  # what is degraded now, in sentences; empty: nothing
+
+
+class Desk(Protocol):
+    """The requests. None of them waits: an ask is recorded and carried out by the loop; watch to see it done."""
+
+    def resolve(self, targets: Sequence[str]) -> list[WorkerName]:
+        """Turn "web", "web/2" or nothing (all) into workers, in order of the file. Raises UnknownTarget."""
+
+    def worker(self, name: WorkerName) -> Worker | None:
+        """The worker's state; None when it was removed from the configuration."""
+
+    def now(self) -> float:
+        """The present on the clock of Worker.since, .until and .started."""
+
+    def start(self, names: Sequence[WorkerName], by: str) -> None:
+        """Want them up. Remembered over restarts of the supervisor."""
+
+    def stop(self, names: Sequence[WorkerName], by: str, at_once: bool = False) -> None:
+        """Want them down, in reverse order of the file. Remembered."""
+
+    def restart(self, names: Sequence[WorkerName], by: str) -> None:
+        """Replace their processes by new ones."""
+
+    def signal(self, name: WorkerName, number: int, by: str, whole_tree: bool = False) -> ProcessId:
+        """Send a signal through the worker's pidfd now. Raises NoProcess, and kernel.errors.KernelError as it is."""
+
+    def events(self, since: int, limit: int) -> list[EventRow]:
+        """Remembered events with seq > since, oldest first; with since < 0 the newest ``-since``."""
+
+    def subscribe(self, callback: Callable[[EventRow], None]) -> Callable[[], None]:
+        """Call back after each new event, also each transition, until the returned function is called."""
+
+    def reload(self, by: str) -> str:
+        """Read the configuration again and change what changed; returns what was done, in sentences.
+
+        Raises config.errors.ConfigError when the file is invalid; then nothing has changed.
+        """
+
+    def shutdown(self, by: str, at_once: bool = False) -> None:
+        """Stop everything and end."""
+
+    def about(self) -> About:
+        """Facts about the supervisor."""

@@ -1,0 +1,151 @@
+"""The one epoll loop: descriptors, timers on boottime, and nothing else.
+
+A watch is found by a token that is never used twice, not by its descriptor number: a number is handed out again as
+soon as it is closed, and an event that was already fetched must not reach the new owner.
+"""
+
+import heapq
+import select
+from collections.abc import Callable
+from itertools import count
+from typing import Protocol
+
+from pidward.core.units import Instant
+from pidward.kernel.clock import Timer as KernelTimer
+from pidward.kernel.clock import boottime
+
+READ, WRITE, EDGE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLET
+HANGUP = select.EPOLLHUP
+PRIORITY = select.EPOLLPRI
+
+MAX_EVENTS = 4096
+"""Fetched in one turn, so that a mass death is decided as one batch."""
+
+
+class HasFileno(Protocol):
+    """Anything with a descriptor."""
+
+    def fileno(self) -> int: ...
+
+
+class Watch:
+    """A descriptor in the loop. Close the watch before the descriptor."""
+
+    def __init__(self, loop: "Loop", fd: int, token: int) -> None:
+        self._loop, self._fd, self._token = loop, fd, token
+
+    def modify(self, events: int) -> None:
+        """Wait for other events from now on."""
+        self._loop._epoll.modify(self._fd, events)
+
+    def close(self) -> None:
+        """Stop watching; harmless when closed already."""
+        if self._loop._callbacks.pop(self._token, None) is not None:
+            self._loop._tokens.pop(self._fd)
+            self._loop._epoll.unregister(self._fd)
+
+
+class Timer:
+    """A call in the future."""
+
+    __slots__ = ("callback", "when")
+
+    def __init__(self, when: Instant, callback: Callable[[], None]) -> None:
+        self.when = when
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        """The call will not happen; harmless when it has."""
+        self.callback = None
+
+
+class Loop:
+    """Runs callbacks for ready descriptors and due timers until stopped. Sleeps without a wake-up when nothing is due.
+
+    ``after_turn`` runs once after each batch of callbacks: the place to do in one go what they asked for.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._tokens: dict[int, int] = {}
+        self._callbacks: dict[int, Callable[[int], None]] = {}
+        self._next_token = count(1)
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._kernel_timer = KernelTimer()
+        self._armed: Instant | None = None
+        self._running = False
+        self._soon: list[Callable[[], None]] = []
+        self.after_turn: Callable[[], None] = lambda: None
+        self.watch(self._kernel_timer, READ, self._timer_fired)
+
+    def now(self) -> Instant:
+        """The present, on CLOCK_BOOTTIME."""
+        return boottime()
+
+    def watch(self, of: HasFileno | int, events: int, callback: Callable[[int], None]) -> Watch:
+        """Call ``callback(event mask)`` when a descriptor is ready. The descriptor stays its owner's."""
+        fd = of if isinstance(of, int) else of.fileno()
+        token = next(self._next_token)
+        self._epoll.register(fd, events)
+        self._tokens[fd], self._callbacks[token] = token, callback
+        return Watch(self, fd, token)
+
+    def call_at(self, when: Instant, callback: Callable[[], None]) -> Timer:
+        """Call once, at or shortly after an instant."""
+        timer = Timer(when, callback)
+        heapq.heappush(self._timers, (when, next(self._next_token), timer))
+        return timer
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call in this turn, after the callbacks that are already due."""
+        self._soon.append(callback)
+
+    def stop(self) -> None:
+        """Leave ``run`` after the present turn."""
+        self._running = False
+
+    def run(self) -> None:
+        """Turn until stopped."""
+        self._running = True
+        while self._running:
+            self.turn()
+
+    def turn(self, timeout: float = -1) -> None:
+        """Wait for something, then do all that is due."""
+        self._arm()
+        ready = self._epoll.poll(0 if self._soon else timeout, MAX_EVENTS)
+        # Tokens first: a callback may close a descriptor whose number another callback opens again.
+        tokens, callbacks = self._tokens, self._callbacks
+        for token, events in [(tokens.get(fd), events) for fd, events in ready]:
+            callback = callbacks.get(token) if token is not None else None
+            if callback is not None:
+                callback(events)
+        while self._soon:
+            soon, self._soon = self._soon, []
+            for call in soon:
+                call()
+        self.after_turn()
+
+    def close(self) -> None:
+        """Close the loop's own descriptors; the watched ones are their owners'."""
+        self._epoll.close()
+        self._kernel_timer.close()
+
+    def _arm(self) -> None:
+        timers = self._timers
+        while timers and timers[0][2].callback is None:
+            heapq.heappop(timers)
+        due = timers[0][2].when if timers else None
+        if due != self._armed:
+            self._kernel_timer.arm(due)
+            self._armed = due
+
+    def _timer_fired(self, _events: int) -> None:
+        self._kernel_timer.drain()
+        self._armed = None
+        now = self.now()
+        while self._timers and self._timers[0][0] <= now:
+            _, _, timer = heapq.heappop(self._timers)
+            if timer.callback is not None:
+                callback, timer.callback = timer.callback, None
+                callback()
