@@ -46,9 +46,17 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Every worker is down and the supervisor was asked to end: end."""
+    """Every worker is down and the supervisor was asked to end: end. ``failed``: because a worker gave up."""
+
+    reason: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopAll:
+    """A worker gave up for good and its policy is to take everything down with it. Obeyed inside the core."""
 
     reason: str
 
 
-Action = Record | Spawn | Signal | Kill | Finish
+Action = Record | Spawn | Signal | Kill | Finish | StopAll

@@ -28,12 +28,10 @@ class SpawnFailed:
     """The program could not be started; no process of it is left.
 
     message: what, where, why and what to do, in one line.
-    lasting: trying again at once cannot help (the file is missing), as opposed to a shortage that passes.
     """
 
     worker: WorkerName
     message: str
-    lasting: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,56 @@
+"""What differs between two configurations, and what that means for running workers."""
+
+import enum
+from dataclasses import dataclass, fields
+
+from pidward.core.spec import Configuration, ServiceSpec
+
+
+class Consequence(enum.Enum):
+    """What a change asks for."""
+
+    ADD = "added"
+    REMOVE = "removed"
+    RESTART = "restarted"
+    SCALE = "scaled"
+    ADOPT = "changed in place"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One service that is not as it was."""
+
+    service: str
+    consequence: Consequence
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.service}: {self.consequence.value}" + (f" ({self.detail})" if self.detail else "")
+
+
+def compare(old: Configuration, new: Configuration) -> list[Change]:
+    """List what changed, in the order of the new file, removals last. Equal services do not occur."""
+    before = {s.name: s for s in old.services}
+    after = {s.name for s in new.services}
+    changes = [change for s in new.services for change in _compare_service(before.get(s.name), s)]
+    return changes + [Change(s.name, Consequence.REMOVE, "") for s in old.services if s.name not in after]
+
+
+def _compare_service(old: ServiceSpec | None, new: ServiceSpec) -> list[Change]:
+    if old is None:
+        return [Change(new.name, Consequence.ADD, f"{new.workers} worker{'s' * (new.workers != 1)}")]
+    changes = []
+    if old.workers != new.workers:
+        changes.append(Change(new.name, Consequence.SCALE, f"{old.workers} -> {new.workers}"))
+    if old.execution != new.execution:
+        changes.append(Change(new.name, Consequence.RESTART, _differing(old.execution, new.execution)))
+    if old.logs != new.logs:  # the running process holds its spool open
+        changes.append(Change(new.name, Consequence.ADOPT, "logs"))
+    kept = [f for f in ("ready_after", "restart", "stop", "autostart") if getattr(old, f) != getattr(new, f)]
+    if kept:
+        changes.append(Change(new.name, Consequence.ADOPT, ", ".join(kept)))
+    return changes
+
+
+def _differing(old: object, new: object) -> str:
+    return ", ".join(f.name for f in fields(new) if getattr(old, f.name) != getattr(new, f.name))  # type: ignore[arg-type]

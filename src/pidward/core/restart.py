@@ -1,0 +1,76 @@
+"""Whether and when an ended worker is started again. Every answer comes with its reason."""
+
+from zlib import crc32
+
+from pidward.core.model import ExitStatus, WorkerName
+from pidward.core.signals import signal_name
+from pidward.core.spec import RestartPolicy, RestartWhen
+from pidward.core.units import Instant, Seconds
+
+
+def describe(status: ExitStatus | None) -> str:
+    """Say how a process ended, in plain words."""
+    if status is None:
+        return "never ran"
+    if status.signal is not None:
+        return f"killed by {signal_name(status.signal)}" + (" (core dumped)" if status.core_dumped else "")
+    if status.code is None:
+        return "ended, and nobody could say how"
+    return f"exited with code {status.code}"
+
+
+def is_success(policy: RestartPolicy, status: ExitStatus | None) -> bool:
+    """The worker ended as it should."""
+    return status is not None and status.cause in policy.success_codes
+
+
+def shall_restart(policy: RestartPolicy, status: ExitStatus | None) -> tuple[bool, str]:
+    """Decide by how it ended; the start limit is another question.
+
+    The more special rule wins: never_on, then always_on, then the policy.
+    """
+    how = describe(status)
+    cause = status.cause if status is not None else None
+    if cause is not None and cause in policy.never_on:
+        return False, f"{how}, which restart.never_on names"
+    if cause is not None and cause in policy.always_on:
+        return True, f"{how}, which restart.always_on names"
+    if policy.policy is RestartWhen.NEVER:
+        return False, f"{how}; the restart policy is never"
+    if policy.policy is RestartWhen.ON_FAILURE and is_success(policy, status):
+        return False, f"{how}; the restart policy is on-failure"
+    return True, how
+
+
+def recent(starts: tuple[Instant, ...], now: Instant, window: Seconds) -> tuple[Instant, ...]:
+    """Those starts that still count for the start limit."""
+    if starts and now - starts[0] >= window:
+        return tuple(s for s in starts if now - s < window)
+    return starts
+
+
+def next_delay(policy: RestartPolicy, failures: int, spread: float) -> Seconds:
+    """How long to wait before the next start.
+
+    Args:
+        policy: where delay, factor, max_delay and jitter come from.
+        failures: ends in a row before this one without a stable run; with none the restart is immediate.
+        spread: a number in [-1, 1) that places this worker within the jitter.
+    """
+    if failures == 0 or policy.delay == 0:
+        return Seconds(0.0)
+    delay: float = policy.max_delay
+    if policy.factor < 2 or failures <= 64:  # beyond that any factor has long met the cap; floats overflow instead
+        try:
+            delay = min(policy.delay * policy.factor ** (failures - 1), policy.max_delay)
+        except OverflowError:
+            delay = policy.max_delay
+    return Seconds(max(0.0, delay * (1 + policy.jitter * spread)))
+
+
+def spread_of(name: WorkerName, restarts: int) -> float:
+    """A number in [-1, 1) that differs from worker to worker and from restart to restart.
+
+    Jitter exists to keep workers from marching in step; a hash does that, and a life replayed gives the same life.
+    """
+    return crc32(f"{name}#{restarts}".encode()) / 2**31 - 1

@@ -1,0 +1,195 @@
+"""All services together: who exists, who starts when, and how everything ends.
+
+Holds state and does no I/O: events go in by ``step``, actions come out. The state is changed in place because a
+copy of a thousand workers for every event would cost more than the event; every worker in it is still an immutable
+value that only ``core.worker`` makes.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from pidward.core.actions import Action, Finish, Record, StopAll
+from pidward.core.change import Consequence, compare
+from pidward.core.events import Event, Reconfigured, RestartAsked, ShutdownAsked, StartAsked, StopAsked, WorkerEvent
+from pidward.core.model import Wanted, Worker, WorkerName
+from pidward.core.spec import Configuration, ServiceSpec
+from pidward.core.units import Instant
+from pidward.core.worker import new_worker, step
+
+
+class Supervisor:
+    """The services of one configuration and their workers."""
+
+    def __init__(self) -> None:
+        self.configuration = Configuration()
+        self.workers: dict[WorkerName, Worker] = {}  # in order of the file
+        self._specs: dict[str, ServiceSpec] = {}  # also of removed services while their workers end
+        self._leaving: set[WorkerName] = set()
+        self._ending: ShutdownAsked | None = None
+        self._ending_failed = False
+        self._finished = False
+
+    @property
+    def ending(self) -> bool:
+        """A shutdown was asked for: nothing is started any more."""
+        return self._ending is not None
+
+    def spec(self, name: WorkerName) -> ServiceSpec:
+        """The present spec of a worker's service. KeyError for a worker that is not known."""
+        return self._specs[name.service]
+
+    def load(
+        self, configuration: Configuration, wishes: Mapping[WorkerName, Wanted], now: Instant, only: Iterable[str] = ()
+    ) -> list[Action]:
+        """Take the first configuration and start what is wanted.
+
+        Args:
+            configuration: the services.
+            wishes: what operators asked for in earlier runs; it outranks autostart.
+            now: the present.
+            only: names of services to start; empty: all. The others are known and stay down.
+        """
+        self.configuration = configuration
+        chosen = set(only)
+        actions: list[Action] = []
+        for spec in configuration.services:
+            self._specs[spec.name] = spec
+            for index in range(1, spec.workers + 1):
+                name = WorkerName(spec.name, index)
+                default = Wanted.UP if spec.autostart else Wanted.DOWN
+                wanted = (Wanted.UP if spec.name in chosen else Wanted.DOWN) if chosen else wishes.get(name, default)
+                actions += self._add(name, wanted, "the supervisor's start", now)
+        return actions
+
+    def step(self, event: Event, now: Instant) -> list[Action]:
+        """Take one event in; what is to be done, in order. Events about unknown workers are late, and ignored."""
+        match event:
+            case ShutdownAsked():
+                return self._shutdown(event, now)
+            case Reconfigured():
+                return self._reconfigure(event, now)
+            case _:
+                actions = self._step_worker(event, now)
+        if self._ending is not None:
+            actions += self._stop_next(now)
+        return actions
+
+    def _step_worker(self, event: WorkerEvent, now: Instant) -> list[Action]:
+        name = event.worker
+        worker = self.workers.get(name)
+        if worker is None or (self._ending is not None and isinstance(event, StartAsked | RestartAsked)):
+            return []
+        worker, actions = step(worker, self._specs[name.service], event, now)
+        self.workers[name] = worker
+        if worker.phase.is_final and name in self._leaving:
+            actions.append(self._forget(worker))
+        if actions and isinstance(actions[-1], StopAll):
+            self._ending_failed = True
+            actions += self._shutdown(ShutdownAsked(by=actions.pop().reason), now)  # type: ignore[union-attr]
+        return actions
+
+    def _add(self, name: WorkerName, wanted: Wanted, by: str, now: Instant) -> list[Action]:
+        worker = self.workers[name] = new_worker(name, wanted, now)
+        born = Record(name, None, worker.phase, worker.reason, wanted)
+        if wanted is Wanted.DOWN:
+            return [born]
+        return [born, *self._step_worker(StartAsked(name, by), now)]
+
+    def _forget(self, worker: Worker) -> Record:
+        name = worker.name
+        self._leaving.discard(name)
+        del self.workers[name]
+        if all(n.service != name.service for n in self.workers):
+            del self._specs[name.service]
+        return Record(name, worker.phase, None, "no longer in the configuration", worker.wanted)
+
+    # --- the end
+
+    def _shutdown(self, event: ShutdownAsked, now: Instant) -> list[Action]:
+        """Begin to end, or hurry. Services stop one after the other, in reverse order of the file."""
+        first = self._ending is None
+        if first or event.at_once:
+            self._ending = event
+        actions: list[Action] = []
+        if event.at_once:
+            for name in reversed(self.workers):
+                actions += self._stop(name, event, now)
+        return actions + self._stop_next(now)
+
+    def _stop_next(self, now: Instant) -> list[Action]:
+        """Stop the last service that still has something up; with none left, finish."""
+        assert self._ending is not None
+        actions: list[Action] = []
+        service = None
+        for name in reversed(list(self.workers)):
+            worker = self.workers[name]
+            if service is not None and name.service != service:
+                break
+            if worker.phase.is_final and worker.wanted is Wanted.DOWN:
+                continue
+            if worker.wanted is Wanted.UP or worker.again:
+                actions += self._stop(name, self._ending, now)
+            if name in self.workers and not self.workers[name].phase.is_final:
+                service = name.service
+        if service is None and not self._finished:
+            self._finished = True
+            actions.append(Finish(self._ending.by, self._ending_failed))
+        return actions
+
+    def _stop(self, name: WorkerName, why: ShutdownAsked, now: Instant) -> list[Action]:
+        return self._step_worker(StopAsked(name, why.by, why.at_once), now)
+
+    # --- a new configuration
+
+    def _reconfigure(self, event: Reconfigured, now: Instant) -> list[Action]:
+        if self._ending is not None:
+            return []
+        changes = compare(self.configuration, event.configuration)
+        self.configuration = event.configuration
+        new = {s.name: s for s in event.configuration.services}
+        self._specs.update(new)
+        actions: list[Action] = []
+        for change in changes:
+            match change.consequence:
+                case Consequence.REMOVE:
+                    actions += self._scale(change.service, 0, event.by, now)
+                case Consequence.ADD | Consequence.SCALE:
+                    actions += self._scale(change.service, new[change.service].workers, event.by, now)
+                case Consequence.RESTART:
+                    actions += self._restart_running(change.service, event.by, now)
+                case Consequence.ADOPT:
+                    pass  # the new spec is in place; running processes keep what was fixed when they started
+        self._sort()
+        return actions
+
+    def _scale(self, service: str, workers: int, by: str, now: Instant) -> list[Action]:
+        actions: list[Action] = []
+        here = sorted(n.index for n in self.workers if n.service == service)
+        for index in reversed(here):
+            if index > workers:
+                name = WorkerName(service, index)
+                self._leaving.add(name)
+                actions += self._step_worker(StopAsked(name, by), now)
+                if name in self._leaving and self.workers[name].phase.is_final:
+                    actions.append(self._forget(self.workers[name]))
+        wanted = Wanted.UP if service in self._specs and self._specs[service].autostart else Wanted.DOWN
+        for index in range(1, workers + 1):
+            name = WorkerName(service, index)
+            if name in self._leaving:  # it was on its way out, and is wanted again
+                self._leaving.discard(name)
+                actions += self._step_worker(StartAsked(name, by), now)
+            elif name not in self.workers:
+                actions += self._add(name, wanted, by, now)
+        return actions
+
+    def _restart_running(self, service: str, by: str, now: Instant) -> list[Action]:
+        actions: list[Action] = []
+        for name, worker in list(self.workers.items()):
+            if name.service == service and worker.phase.has_process and worker.wanted is Wanted.UP:
+                actions += self._step_worker(RestartAsked(name, by), now)
+        return actions
+
+    def _sort(self) -> None:
+        """Keep the workers in order of the file; those of removed services last, so that they stop first."""
+        place = {s.name: i for i, s in enumerate(self.configuration.services)}
+        last = len(place)
+        self.workers = {n: self.workers[n] for n in sorted(self.workers, key=lambda n: (place.get(n.service, last), n))}
