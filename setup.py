@@ -1,0 +1,111 @@
+"""Builds the native part: the spawner (an extension) and the shim (a static program).
+
+Both are optional. Without a compiler the package still builds, says so once, and pidward starts processes on its
+pure-Python rung; ``pidward doctor`` tells what that costs. The compiler is ``$PIDWARD_CC`` if set, else the first of
+cc, gcc, clang and ``python -m ziglang cc`` that builds the file.
+"""
+
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+LIMITED_API = "0x030b0000"  # one binary for 3.11 and all later
+STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")  # free-threaded Python has no stable ABI yet
+COMMON = ["-O2", "-std=gnu11", "-Wall", "-Wextra"]
+
+# The extension carries no compile options of its own: it names the module, the source and the tag of the file.
+SPAWN = Extension("pidward.kernel._spawn", ["native/spawn.c"], py_limited_api=STABLE_ABI, optional=True)
+SHIM_SOURCE = "native/shim.c"
+
+
+def compilers() -> list[list[str]]:
+    """The commands to try, in order."""
+    chosen = os.environ.get("PIDWARD_CC")
+    if chosen:
+        return [shlex.split(chosen)]
+    found = [[path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))]
+    if importlib.util.find_spec("ziglang"):
+        found.append([sys.executable, "-m", "ziglang", "cc"])
+    return found
+
+
+def compile_file(source: str, target: Path, flags: list[str]) -> str:
+    """Build ``target`` with the first compiler that can; returns "" or why none could."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)  # a file left by an earlier build must not pass for this one's
+    why = "no C compiler found (looked for $PIDWARD_CC, cc, gcc, clang and the PyPI package ziglang)"
+    for compiler in compilers():
+        command = [*compiler, *COMMON, *flags, source, "-o", str(target)]
+        print(shlex.join(command))
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            why = f"{compiler[0]}: {error.strerror}"
+            continue
+        if done.returncode == 0:
+            print(done.stderr, end="")
+            return ""
+        why = f"{shlex.join(compiler)} failed with status {done.returncode}: {done.stderr.strip()[-600:]}"
+    return why
+
+
+class BuildNative(build_ext):
+    """Builds both files with plain compiler commands, so that any C compiler will do."""
+
+    def build_extensions(self) -> None:
+        """Build what can be built and say once what could not."""
+        failures = {
+            "spawner": self.build_spawner(),
+            "shim": self.build_shim(),
+        }
+        failures = {what: why for what, why in failures.items() if why}
+        if failures:
+            reasons = "".join(f"\n  {what}: {why}" for what, why in failures.items())
+            print(
+                f"warning: pidward is built without its native {' and '.join(failures)}.{reasons}\n"
+                "  It works, on the pure-Python rung: `pidward doctor` tells what that costs.",
+                file=sys.stderr,
+            )
+
+    def build_spawner(self) -> str:
+        """Build the extension where setuptools expects it."""
+        flags = ["-shared", "-fPIC", "-I" + sysconfig.get_path("include")]
+        if STABLE_ABI:
+            flags.append("-DPy_LIMITED_API=" + LIMITED_API)
+        return compile_file(SPAWN.sources[0], Path(self.get_ext_fullpath(SPAWN.name)), flags)
+
+    def build_shim(self) -> str:
+        """Build the static program beside the package, in the source tree for an editable install."""
+        package = Path("src/pidward") if self.editable_mode else Path(self.build_lib, "pidward")
+        return compile_file(SHIM_SOURCE, package / "native" / "shim", ["-static"])
+
+    def built(self) -> list[Path]:
+        """What is there now, for the tag of the wheel."""
+        files = [Path(self.get_ext_fullpath(SPAWN.name)), Path(self.build_lib, "pidward/native/shim")]
+        return [file for file in files if file.exists()]
+
+
+class Wheel(bdist_wheel):
+    """Names the wheel after what was really built."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """cp311-abi3 with the extension, py3-none-PLATFORM with the shim alone, py3-none-any with neither."""
+        files = [file.name for file in self.get_finalized_command("build_ext").built()]
+        python, abi, platform = super().get_tag()
+        if not files:
+            return "py3", "none", "any"
+        if files == ["shim"]:
+            return "py3", "none", platform
+        return ("cp311", "abi3", platform) if STABLE_ABI else (python, abi, platform)
+
+
+setup(ext_modules=[SPAWN], cmdclass={"build_ext": BuildNative, "bdist_wheel": Wheel})
