@@ -95,18 +95,18 @@ class WorkerName(NamedTuple):
     """One of the N workers of a service, counted from 1; written ``web/2``."""
 
     service: str
-    index: int
+    number: int
 
     def __str__(self) -> str:
-        return f"{self.service}/{self.index}"
+        return f"{self.service}/{self.number}"
 
     @classmethod
     def parse(cls, text: str) -> "WorkerName":
-        """Read ``SERVICE/INDEX``; ValueError for anything else."""
-        service, slash, index = text.rpartition("/")
-        if not slash or not service or not index.isascii() or not index.isdigit():
-            raise ValueError(f"expected SERVICE/INDEX, got {text!r}")
-        return cls(service, int(index))
+        """Read ``SERVICE/NUMBER``; ValueError for anything else."""
+        service, slash, number = text.rpartition("/")
+        if not slash or not service or not number.isascii() or not number.isdigit():
+            raise ValueError(f"expected SERVICE/NUMBER, got {text!r}")
+        return cls(service, int(number))
 
 
 class Phase(enum.Enum):

@@ -57,7 +57,7 @@ def next_delay(policy: RestartPolicy, failures: int, spread: float) -> Seconds:
         failures: ends in a row before this one without a stable run; with none the restart is immediate.
         spread: a number in [-1, 1) that places this worker within the jitter.
     """
-    if failures == 0 or policy.delay == 0:
+    if failures == 0 or policy.delay <= 0:
         return Seconds(0.0)
     delay: float = policy.max_delay
     if policy.factor < 2 or failures <= 64:  # beyond that any factor has long met the cap; floats overflow instead

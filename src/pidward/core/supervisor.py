@@ -26,6 +26,8 @@ class Supervisor:
         self._leaving: set[WorkerName] = set()
         self._ending: ShutdownAsked | None = None
         self._ending_failed = False
+        self._still_up: dict[str, list[WorkerName]] = {}  # by service, in order of the file: not yet asked to stop
+        self._stopping: dict[WorkerName, None] = {}  # asked to stop at the end, and not down yet
         self._finished = False
 
     @property
@@ -53,8 +55,8 @@ class Supervisor:
         actions: list[Action] = []
         for spec in configuration.services:
             self._specs[spec.name] = spec
-            for index in range(1, spec.workers + 1):
-                name = WorkerName(spec.name, index)
+            for number in range(1, spec.workers + 1):
+                name = WorkerName(spec.name, number)
                 default = Wanted.UP if spec.autostart else Wanted.DOWN
                 wanted = (Wanted.UP if spec.name in chosen else Wanted.DOWN) if chosen else wishes.get(name, default)
                 actions += self._add(name, wanted, "the supervisor's start", now)
@@ -80,11 +82,15 @@ class Supervisor:
             return []
         worker, actions = step(worker, self._specs[name.service], event, now)
         self.workers[name] = worker
-        if worker.phase.is_final and name in self._leaving:
-            actions.append(self._forget(worker))
-        if actions and isinstance(actions[-1], StopAll):
-            self._ending_failed = True
-            actions += self._shutdown(ShutdownAsked(by=actions.pop().reason), now)  # type: ignore[union-attr]
+        if worker.phase.is_final:
+            self._stopping.pop(name, None)
+            if name in self._leaving:
+                actions.append(self._forget(worker))
+        if actions and isinstance(stop_all := actions[-1], StopAll):
+            del actions[-1]
+            if self._ending is None:
+                self._ending_failed = True
+                actions += self._shutdown(ShutdownAsked(stop_all.reason), now)
         return actions
 
     def _add(self, name: WorkerName, wanted: Wanted, by: str, now: Instant) -> list[Action]:
@@ -106,37 +112,42 @@ class Supervisor:
 
     def _shutdown(self, event: ShutdownAsked, now: Instant) -> list[Action]:
         """Begin to end, or hurry. Services stop one after the other, in reverse order of the file."""
-        first = self._ending is None
-        if first or event.at_once:
-            self._ending = event
         actions: list[Action] = []
+        if self._ending is None:
+            for name in self.workers:
+                self._still_up.setdefault(name.service, []).append(name)
+        elif not event.at_once:
+            return actions
+        self._ending = event
         if event.at_once:
-            for name in reversed(self.workers):
+            hurry = list(self._stopping)
+            while self._still_up:
+                hurry += self._still_up.popitem()[1]
+            for name in hurry:
                 actions += self._stop(name, event, now)
         return actions + self._stop_next(now)
 
     def _stop_next(self, now: Instant) -> list[Action]:
-        """Stop the last service that still has something up; with none left, finish."""
+        """When the last service asked to stop is down, ask the one before it; after the first one, finish."""
         assert self._ending is not None
         actions: list[Action] = []
-        service = None
-        for name in reversed(list(self.workers)):
-            worker = self.workers[name]
-            if service is not None and name.service != service:
-                break
-            if worker.phase.is_final and worker.wanted is Wanted.DOWN:
-                continue
-            if worker.wanted is Wanted.UP or worker.again:
+        while not self._stopping and self._still_up:
+            _, names = self._still_up.popitem()
+            for name in names:
                 actions += self._stop(name, self._ending, now)
-            if name in self.workers and not self.workers[name].phase.is_final:
-                service = name.service
-        if service is None and not self._finished:
+        if not self._stopping and not self._finished:
             self._finished = True
             actions.append(Finish(self._ending.by, self._ending_failed))
         return actions
 
     def _stop(self, name: WorkerName, why: ShutdownAsked, now: Instant) -> list[Action]:
-        return self._step_worker(StopAsked(name, why.by, why.at_once), now)
+        """Ask one worker to stop; until it is down it is one of ``_stopping``."""
+        if name not in self.workers:
+            return []
+        actions = self._step_worker(StopAsked(name, why.by, why.at_once), now)
+        if name in self.workers and not self.workers[name].phase.is_final:
+            self._stopping[name] = None
+        return actions
 
     # --- a new configuration
 
@@ -163,17 +174,17 @@ class Supervisor:
 
     def _scale(self, service: str, workers: int, by: str, now: Instant) -> list[Action]:
         actions: list[Action] = []
-        here = sorted(n.index for n in self.workers if n.service == service)
-        for index in reversed(here):
-            if index > workers:
-                name = WorkerName(service, index)
+        here = sorted(n.number for n in self.workers if n.service == service)
+        for number in reversed(here):
+            if number > workers:
+                name = WorkerName(service, number)
                 self._leaving.add(name)
                 actions += self._step_worker(StopAsked(name, by), now)
                 if name in self._leaving and self.workers[name].phase.is_final:
                     actions.append(self._forget(self.workers[name]))
         wanted = Wanted.UP if service in self._specs and self._specs[service].autostart else Wanted.DOWN
-        for index in range(1, workers + 1):
-            name = WorkerName(service, index)
+        for number in range(1, workers + 1):
+            name = WorkerName(service, number)
             if name in self._leaving:  # it was on its way out, and is wanted again
                 self._leaving.discard(name)
                 actions += self._step_worker(StartAsked(name, by), now)

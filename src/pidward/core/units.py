@@ -29,7 +29,7 @@ MAX_DURATION = Seconds(1e10)
 MAX_SIZE = Bytes(2**62)
 
 
-def parse_duration(text: str | float) -> Seconds:
+def parse_duration(text: object) -> Seconds:
     """Read a duration; a bare number is seconds. Raises ValueError with what was expected."""
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         raise ValueError(f'expected a duration like "10s", got {text!r}')
@@ -49,7 +49,7 @@ def _checked_duration(seconds: float, given: object) -> Seconds:
     return Seconds(seconds)
 
 
-def parse_size(text: str | int) -> Bytes:
+def parse_size(text: object) -> Bytes:
     """Read a size; a bare number is bytes. Raises ValueError with what was expected."""
     if isinstance(text, bool) or not isinstance(text, str | int):
         raise ValueError(f'expected a size like "64MiB", got {text!r}')
@@ -64,7 +64,7 @@ def parse_size(text: str | int) -> Bytes:
     return Bytes(int(size))
 
 
-def parse_percent(text: str | float) -> float:
+def parse_percent(text: object) -> float:
     """Read ``"40%"`` as 0.4; a bare number is taken as the fraction itself. Raises ValueError."""
     if isinstance(text, str):
         number = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", text)

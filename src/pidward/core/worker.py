@@ -176,9 +176,7 @@ def _start_asked(worker: Worker, by: str, now: Instant) -> Step:
             return worker, []
         case Phase.STOPPING | Phase.KILLING:
             reason = f"{worker.reason}; will start again ({by})"
-            worker, record = _enter(
-                worker, worker.phase, reason, now, wanted=Wanted.UP, again=True, until=worker.until
-            )
+            worker, record = _enter(worker, worker.phase, reason, now, wanted=Wanted.UP, again=True, until=worker.until)
             return worker, [record]
         case _:
             return _start_fresh(worker, f"started by {by}", now)
@@ -218,7 +216,7 @@ def _restart_asked(worker: Worker, spec: ServiceSpec, event: RestartAsked, now: 
 def _stop(worker: Worker, spec: ServiceSpec, reason: str, now: Instant) -> Step:
     """Politely first, unless there is nobody who could be polite: at the gate no program listens yet."""
     at_gate = worker.phase is Phase.STARTING and worker.process is not None
-    if at_gate or spec.stop.signal == SIGKILL or spec.stop.grace == 0:
+    if at_gate or spec.stop.signal == SIGKILL or spec.stop.grace <= 0:
         return _kill(worker, spec, reason, now)
     until = Instant(now + spec.stop.grace)
     worker, record = _enter(worker, Phase.STOPPING, reason, now, until=until)
