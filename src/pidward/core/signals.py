@@ -4,12 +4,16 @@ The table is Linux's for x86, arm, riscv and s390 (include/uapi/asm-generic/sign
 running system's.
 """
 
+import re
+
 _NAMES = (
     "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU "
     "URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
 )
 _NAME_OF = {number: "SIG" + word for number, word in enumerate(_NAMES.split(), start=1)}
 _NUMBER_OF = {name: number for number, name in _NAME_OF.items()}
+_ALIASES = {"SIGIOT": "SIGABRT", "SIGCLD": "SIGCHLD", "SIGPOLL": "SIGIO"}
+_REAL_TIME = re.compile(r"SIGRT(?:MIN(?:\+([0-9]{1,2}))?|MAX(?:-([0-9]{1,2}))?)")
 
 SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGCHLD = (_NUMBER_OF["SIG" + w] for w in ("HUP", "INT", "KILL", "TERM", "CHLD"))
 SIGRTMIN, SIGRTMAX = 34, 64
@@ -24,16 +28,26 @@ def signal_name(number: int) -> str:
 
 
 def parse_signal(text: str | int) -> int:
-    """Read ``"SIGTERM"``, ``"TERM"``, ``"term"``, ``"SIGRTMIN+3"`` or a number; ValueError otherwise."""
+    """Read ``"SIGTERM"``, ``"term"``, ``"SIGRTMIN+3"``, ``"SIGRTMAX-1"`` or a number; ValueError otherwise."""
     number: int | None = None
     if isinstance(text, int) and not isinstance(text, bool):
         number = text
     elif isinstance(text, str):
-        word, plus, offset = text.strip().upper().removeprefix("SIG").partition("+")
-        if word == "RTMIN" and (not plus or offset.isdigit()):
-            number = SIGRTMIN + int(offset or 0)
-        elif not plus:
-            number = int(word) if word.isascii() and word.isdigit() else _NUMBER_OF.get("SIG" + word)
+        number = _spelled(text.strip().upper())
     if number is None or not 1 <= number <= SIGRTMAX:
         raise ValueError(f"unknown signal {text!r}; write a name like SIGTERM or a number from 1 to {SIGRTMAX}")
     return number
+
+
+def _spelled(word: str) -> int | None:
+    if re.fullmatch("[0-9]{1,2}", word):
+        return int(word)
+    name = word if word.startswith("SIG") else "SIG" + word
+    real_time = _REAL_TIME.fullmatch(name)
+    if real_time is None:
+        return _NUMBER_OF.get(_ALIASES.get(name, name))
+    if "MIN" in name:
+        number = SIGRTMIN + int(real_time[1] or 0)
+    else:
+        number = SIGRTMAX - int(real_time[2] or 0)
+    return number if number >= SIGRTMIN else None

@@ -27,6 +27,7 @@ _NUMBER_AND_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
 MAX_DURATION = Seconds(1e10)
 """About three centuries: beyond it a float of seconds no longer tells microseconds apart."""
 MAX_SIZE = Bytes(2**62)
+MAX_FRACTION = 1e6
 
 
 def parse_duration(text: object) -> Seconds:
@@ -34,7 +35,7 @@ def parse_duration(text: object) -> Seconds:
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         raise ValueError(f'expected a duration like "10s", got {text!r}')
     if isinstance(text, int | float):
-        return _checked_duration(float(text), text)
+        return _checked_duration(text, text)
     total = 0.0
     for number, unit in _parts(text, "duration", '"500ms", "10s" or "5min"'):
         if unit and unit not in _DURATION_UNITS:
@@ -44,9 +45,9 @@ def parse_duration(text: object) -> Seconds:
 
 
 def _checked_duration(seconds: float, given: object) -> Seconds:
-    if not 0 <= seconds <= MAX_DURATION:
+    if not 0 <= seconds <= MAX_DURATION:  # also when it is not a number
         raise ValueError(f"a duration must be between 0 and {MAX_DURATION:.0f} seconds, got {given!r}")
-    return Seconds(seconds)
+    return Seconds(float(seconds))
 
 
 def parse_size(text: object) -> Bytes:
@@ -70,37 +71,40 @@ def parse_percent(text: object) -> float:
         number = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", text)
         if number is None:
             raise ValueError(f'expected a percentage like "10%", got {text!r}')
-        return float(number[1]) / 100
-    if isinstance(text, bool) or not isinstance(text, int | float) or text < 0:
+        return parse_percent(float(number[1]) / 100)
+    if isinstance(text, bool) or not isinstance(text, int | float) or not 0 <= text <= MAX_FRACTION:
         raise ValueError(f'expected a percentage like "10%", got {text!r}')
     return float(text)
 
 
 def _parts(text: str, what: str, examples: str) -> list[tuple[float, str]]:
     """Split ``"1h 30min"`` into numbers and units; ValueError unless all of the text is such pairs."""
-    parts, at = [], 0
-    while at < len(text.rstrip()):
+    parts, at, end = [], 0, len(text.rstrip())
+    while at < end:
         found = _NUMBER_AND_UNIT.match(text, at)
         if found is None:
             break
         parts.append((float(found[1]), found[2]))
         at = found.end()
-    if not parts or at < len(text.rstrip()):
+    if not parts or at < end:
         raise ValueError(f"cannot read {what} {text!r}; write {examples}")
     return parts
 
 
 def format_duration(seconds: float) -> str:
-    """Print a duration in at most two units, rounded down: ``"480us"``, ``"1.5s"``, ``"2h 5min"``."""
+    """Print a duration in at most two units, from whole microseconds down: ``"480us"``, ``"1.5s"``, ``"2h 5min"``."""
     if seconds < 0:
         return "-" + format_duration(-seconds)
-    if seconds < 1e-3:
-        return f"{seconds * 1e6:.0f}us"
-    if seconds < 1:
-        return f"{_short(seconds * 1e3)}ms"
-    if seconds < 60:
-        return f"{_short(seconds)}s"
-    whole = int(seconds)
+    us = round(seconds * 1e6)  # whole numbers from here: 0.0003 s is 300us, not 299
+    if us == 0:
+        return "0s"
+    if us < 1_000:
+        return f"{us}us"
+    if us < 1_000_000:
+        return f"{_short(us // 100)}ms"
+    if us < 60_000_000:
+        return f"{_short(us // 100_000)}s"
+    whole = us // 1_000_000
     for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:
             rest = whole % size // smaller
@@ -108,15 +112,15 @@ def format_duration(seconds: float) -> str:
     raise AssertionError(seconds)
 
 
-def _short(number: float) -> str:
-    return f"{int(number * 10) / 10:.1f}".removesuffix(".0")
+def _short(tenths: int) -> str:
+    return f"{tenths / 10:.1f}".removesuffix(".0")
 
 
 def format_size(size: int) -> str:
-    """Print a size in binary units: ``"640B"``, ``"12.5MiB"``."""
-    number = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(number) < 1024:
-            return _short(number) + unit
-        number /= 1024
-    return _short(number) + "TiB"
+    """Print a size in binary units, rounded down: ``"640B"``, ``"12.5MiB"``."""
+    if size < 0:
+        return "-" + format_size(-size)
+    for shift, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if size >> shift:
+            return _short(size * 10 >> shift) + unit
+    return f"{size}B"
