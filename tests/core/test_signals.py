@@ -1,5 +1,6 @@
 """The table of signals against the running system's."""
 
+import contextlib
 import signal
 
 import pytest
@@ -64,7 +65,5 @@ def test_what_is_no_signal_is_refused_by_name(wrong: str | int) -> None:
 
 @given(st.text() | st.integers())
 def test_anything_else_is_a_value_error(text: str | int) -> None:
-    try:
+    with contextlib.suppress(ValueError):
         assert 1 <= signals.parse_signal(text) <= signals.SIGRTMAX
-    except ValueError as error:
-        assert "unknown signal" in str(error)
