@@ -1,0 +1,1 @@
+"""READS: ``pidward.toml`` into the specifications of ``core.spec``, with every mistake and its place."""
