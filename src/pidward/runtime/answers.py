@@ -1,0 +1,131 @@
+"""The desk of a running supervisor: what operators ask, done or refused with the reason."""
+
+from collections.abc import Callable, Sequence
+
+from pidward.core import events as on
+from pidward.core.change import Change, compare
+from pidward.core.model import EventRow, ProcessId, Wanted, Worker, WorkerName
+from pidward.core.signals import signal_name
+from pidward.core.spec import Configuration
+from pidward.kernel.errors import Gone
+from pidward.kernel.pidfd import Pidfd
+from pidward.runtime.desk import About, NoProcess, UnknownTarget
+from pidward.runtime.loop import Loop
+from pidward.runtime.supervise import Supervision
+from pidward.store.store import Store
+
+
+class Answers:
+    """Implements ``desk.Desk`` on a Supervision."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        supervision: Supervision,
+        store: Store,
+        *,
+        instance: str,
+        version: str,
+        config: str,
+        read_configuration: Callable[[], Configuration],
+        trouble: Callable[[], Sequence[str]],
+    ) -> None:
+        self._loop, self._supervision, self._core, self._store = loop, supervision, supervision.core, store
+        self._instance, self._version, self._config = instance, version, config
+        self._read_configuration, self._trouble = read_configuration, trouble
+        self._started = loop.now()
+        self._process = Pidfd.own().id
+
+    def resolve(self, targets: Sequence[str]) -> list[WorkerName]:
+        """Turn "web", "web/2" or nothing (all) into workers, in order of the file."""
+        workers = self._core.workers
+        if not targets:
+            return list(workers)
+        chosen: set[WorkerName] = set()
+        for target in targets:
+            chosen.update(self._find(target))
+        return [name for name in workers if name in chosen]
+
+    def _find(self, target: str) -> list[WorkerName]:
+        workers = self._core.workers
+        found = [name for name in workers if name.service == target or str(name) == target]
+        if found or any(s.name == target for s in self._core.configuration.services):
+            return found
+        import difflib  # noqa: PLC0415 - only for a typing error
+
+        known = {name.service for name in workers} | {str(name) for name in workers}
+        raise UnknownTarget(target, difflib.get_close_matches(target, sorted(known), n=2))
+
+    def worker(self, name: WorkerName) -> Worker | None:
+        """The worker's state; None when it was removed from the configuration."""
+        return self._core.workers.get(name)
+
+    def now(self) -> float:
+        """The present on the clock of Worker.since, .until and .started."""
+        return self._loop.now()
+
+    def start(self, names: Sequence[WorkerName], by: str) -> None:
+        """Want them up."""
+        self._wish(names, Wanted.UP)
+        for name in names:
+            self._supervision.feed(on.StartAsked(name, by))
+
+    def stop(self, names: Sequence[WorkerName], by: str, at_once: bool = False) -> None:
+        """Want them down, the last of the file first."""
+        self._wish(names, Wanted.DOWN)
+        for name in reversed(names):
+            self._supervision.feed(on.StopAsked(name, by, at_once))
+
+    def restart(self, names: Sequence[WorkerName], by: str) -> None:
+        """Replace their processes by new ones."""
+        self._wish(names, Wanted.UP)
+        for name in names:
+            self._supervision.feed(on.RestartAsked(name, by))
+
+    def _wish(self, names: Sequence[WorkerName], wanted: Wanted) -> None:
+        """Remember before acting: what an operator stopped stays stopped, whatever happens to us."""
+        for name in names:
+            self._store.wish(name, wanted)
+        self._store.flush(timeout=1.0)
+
+    def signal(self, name: WorkerName, number: int, by: str, whole_tree: bool = False) -> ProcessId:
+        """Send a signal through the worker's pidfd now."""
+        seat = self._supervision.seat(name)
+        if seat is None or seat.pidfd is None:
+            raise NoProcess(f"{name} has no process to signal")
+        process = seat.pidfd.id
+        if whole_tree and seat.tree is not None:
+            seat.tree.signal_all(number)
+        elif not seat.pidfd.signal(number):
+            raise Gone(f"{name} ({process}) has ended already")
+        what = f"{signal_name(number)} to {'the whole tree of ' if whole_tree else ''}{name} ({process}), by {by}"
+        self._supervision.note("signal", name, what, signal=number, process=str(process), tree=whole_tree, by=by)
+        return process
+
+    def events(self, since: int, limit: int) -> list[EventRow]:
+        """Remembered events, oldest first."""
+        return self._store.events(since, limit)
+
+    def subscribe(self, callback: Callable[[EventRow], None]) -> Callable[[], None]:
+        """Call back after each new event."""
+        return self._supervision.subscribe(callback)
+
+    def reload(self, by: str) -> str:
+        """Read the configuration again and change what changed; returns what was done, in sentences."""
+        new = self._read_configuration()
+        changes: list[Change] = compare(self._core.configuration, new)
+        self._supervision.reconfigure(new, by)
+        summary = "; ".join(map(str, changes)) or "nothing changed"
+        self._supervision.note("supervisor", None, f"configuration read again by {by}: {summary}")
+        return summary
+
+    def shutdown(self, by: str, at_once: bool = False) -> None:
+        """Stop everything and end."""
+        self._supervision.feed(on.ShutdownAsked(by, at_once))
+
+    def about(self) -> About:
+        """Facts about the supervisor."""
+        return About(
+            self._version, self._process, self._instance, self._config, self._loop.now() - self._started,
+            tuple(self._trouble()),
+        )  # fmt: skip

@@ -1,0 +1,223 @@
+"""A supervisor from its first to its last breath: what is opened, in which order, and given back at the end."""
+
+import fcntl
+import os
+from collections.abc import Callable, Container
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Protocol
+
+from pidward import __version__
+from pidward.core import actions as do
+from pidward.core.events import ShutdownAsked
+from pidward.core.model import EventRow
+from pidward.core.signals import SIGCHLD, SIGHUP, SIGINT, SIGTERM, signal_name
+from pidward.core.spec import Configuration
+from pidward.core.units import Instant
+from pidward.kernel.cgroup import locate
+from pidward.kernel.clock import boot_id
+from pidward.kernel.limits import raise_nofile
+from pidward.kernel.signals import SignalFd
+from pidward.kernel.spawn import Spawner
+from pidward.kernel.tree import reap_orphans
+from pidward.logs.client import Pump
+from pidward.runtime.answers import Answers
+from pidward.runtime.desk import Desk
+from pidward.runtime.leftovers import clear_leftovers
+from pidward.runtime.loop import READ, Loop
+from pidward.runtime.mailbox import Mailbox
+from pidward.runtime.supervise import Supervision
+from pidward.runtime.trees import Trees
+from pidward.store.store import Store
+
+DRAIN_TIME = 5.0
+"""Seconds that the pump gets at the end to move what was written; the rest stays in the spools for the next start."""
+
+
+class CannotStart(Exception):
+    """The supervisor cannot begin; the message says what, why and what to do."""
+
+
+class Closable(Protocol):
+    """Something that is opened for the supervisor's lifetime."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run; decided by the command line."""
+
+    config_path: str
+    state_dir: str
+    runtime_dir: str
+    instance: str
+    read_configuration: Callable[[], Configuration]  # raises on an invalid file; called again at each reload
+    serve: Callable[[Loop, Desk], Closable]  # opens the control socket
+    services: tuple[str, ...] = ()  # start only these; empty: all
+    announce: Callable[[str], None] = lambda _text: None  # what happens, a line each, for a person who watches
+    viewer: Callable[[], Closable] | None = None  # shows the workers' output; closing it lets it show the rest
+
+
+def run(options: Options) -> int:
+    """Supervise until told to end.
+
+    Returns:
+        0, or 1 when a worker with ``then = "stop-all"`` gave up.
+
+    Raises:
+        CannotStart: another supervisor of this instance runs, or a directory cannot be used.
+        What ``read_configuration`` raises.
+    """
+    configuration = options.read_configuration()
+    with ExitStack() as stack:
+        for directory in (options.runtime_dir, options.state_dir):
+            _make_private(directory)
+        _lock(options, stack)
+        trees = Trees(options.instance, options.runtime_dir, locate())
+        # Blocked before any thread exists, so that the descriptor alone receives them.
+        numbers = [SIGTERM, SIGINT, SIGHUP] + ([SIGCHLD] if trees.reaps_orphans else [])
+        signals = stack.enter_context(closing(SignalFd(numbers)))
+        nofile = raise_nofile()
+        spawner = stack.enter_context(closing(Spawner()))
+        loop = stack.enter_context(closing(Loop()))
+        mailbox = stack.enter_context(closing(Mailbox(loop)))
+        troubles = Troubles(options.announce)
+        settings = configuration.settings
+        store = stack.enter_context(closing(Store.open(
+            os.path.join(options.state_dir, "state.db"), boot_id=boot_id(),
+            history=settings.history, history_max=settings.history_max,
+            on_trouble=lambda text: mailbox.post(lambda: troubles.report("store", text)),
+        )))  # fmt: skip
+        for sentence in clear_leftovers(store, trees, boot_id()):
+            options.announce(sentence)
+        pump = stack.enter_context(closing(Pump(loop, options.state_dir, lambda text: troubles.report("logs", text))))
+        supervision = Supervision(loop, spawner, trees, store, pump, instance=options.instance, nofile=nofile)
+        answers = Answers(
+            loop, supervision, store, instance=options.instance, version=__version__, config=options.config_path,
+            read_configuration=options.read_configuration, trouble=troubles.sentences,
+        )  # fmt: skip
+        stack.enter_context(closing(options.serve(loop, answers)))
+        supervision.subscribe(lambda row: _announce(row, options.announce))
+        ending = Ending(loop, pump)
+        supervision.on_finish = ending.begin
+        listener = SignalListener(signals, supervision, answers, options.announce)
+        loop.watch(signals, READ, listener.heard)
+        viewer = stack.enter_context(closing(options.viewer())) if options.viewer else None
+        supervision.note("supervisor", None, f"pidward {__version__} started with {options.config_path}")
+        supervision.load(configuration, options.services)
+        trim_memory()
+        loop.run()
+        if viewer is not None:
+            viewer.close()
+        supervision.note("supervisor", None, f"pidward ended: {ending.reason}")
+        return 1 if ending.failed else 0
+
+
+class Troubles:
+    """What is degraded now: one sentence for each part that has trouble."""
+
+    def __init__(self, announce: Callable[[str], None]) -> None:
+        self._announce = announce
+        self._now: dict[str, str] = {}
+
+    def report(self, part: str, sentence: str | None) -> None:
+        """Trouble, or with None the end of it."""
+        before = self._now.pop(part, None)
+        if sentence is not None:
+            self._now[part] = sentence
+        if sentence != before:
+            self._announce(sentence or f"{part}: well again")
+
+    def sentences(self) -> list[str]:
+        """All present trouble."""
+        return list(self._now.values())
+
+
+class SignalListener:
+    """What signals to the supervisor mean."""
+
+    def __init__(
+        self, signals: SignalFd, supervision: Supervision, answers: Answers, announce: Callable[[str], None]
+    ) -> None:
+        self._signals, self._supervision, self._answers, self._announce = signals, supervision, answers, announce
+        self._interrupted = False
+
+    def heard(self, _events: int) -> None:
+        """TERM and INT end in order, a second INT at once; HUP reads the configuration again."""
+        for number, pid, uid in self._signals.read():
+            by = signal_name(number) + (f" from pid {pid}, uid {uid}" if pid else "")
+            if number == SIGCHLD:
+                reap_orphans(self._known_pids())
+            elif number == SIGHUP:
+                self._reload(by)
+            else:
+                at_once = self._interrupted and number == SIGINT
+                self._interrupted = self._interrupted or number == SIGINT
+                self._announce(f"{by}: stopping everything" + (" at once" if at_once else ", in order"))
+                self._supervision.feed(ShutdownAsked(by, at_once))
+
+    def _known_pids(self) -> Container[int]:
+        return self._supervision.known_pids()
+
+    def _reload(self, by: str) -> None:
+        try:
+            self._announce(self._answers.reload(by))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a file must not end the supervisor
+            self._announce(f"{by}: the configuration was not changed: {error}")
+
+
+class Ending:
+    """The last steps: everything is down; let the pump move the rest, then leave the loop."""
+
+    def __init__(self, loop: Loop, pump: Pump) -> None:
+        self._loop, self._pump = loop, pump
+        self.reason, self.failed = "", False
+
+    def begin(self, finish: do.Finish) -> None:
+        """Called by the core's Finish."""
+        self.reason, self.failed = finish.reason, finish.failed
+        self._loop.call_at(Instant(self._loop.now() + DRAIN_TIME), self._loop.stop)
+        self._pump.drain(self._loop.stop)
+
+
+def _announce(row: EventRow, announce: Callable[[str], None]) -> None:
+    announce(row.text)
+
+
+def _make_private(directory: str) -> None:
+    """Make a directory that only we may enter, or check that it is one.
+
+    Whoever can write here could put a socket or a database in our place.
+    """
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        found = os.lstat(directory)
+    except OSError as error:
+        raise CannotStart(f"cannot make {directory}: {error.strerror}; choose another place in [pidward]") from None
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise CannotStart(f"{directory} belongs to uid {found.st_uid} with mode {found.st_mode & 0o7777:o}; it must be "
+                          f"yours and writable by nobody else")  # fmt: skip
+
+
+def _lock(options: Options, stack: ExitStack) -> None:
+    """One supervisor for one runtime directory, and for one state directory."""
+    for directory in {options.runtime_dir, options.state_dir}:
+        path = os.path.join(directory, "lock")
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        stack.callback(os.close, fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotStart(
+                f"a supervisor of instance {options.instance!r} is running already ({path} is locked); "
+                f"speak to it with `pidward status`, or start another with --instance NAME"
+            ) from None
+
+
+def trim_memory() -> None:
+    """Everything that lives now lives long: do not look through it at each collection."""
+    import gc  # noqa: PLC0415
+
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,58 @@
+"""What the kernel holds for one worker: its pidfd, its gate, its tree. Owned here, closed here."""
+
+from typing import Protocol
+
+from pidward.core.model import WorkerName
+from pidward.kernel.pidfd import Pidfd
+from pidward.kernel.spawn import Gate, Prepared
+from pidward.runtime.loop import Timer, Watch
+
+
+class Tree(Protocol):
+    """All processes of one worker: a cgroup, or what a walk finds."""
+
+    def processes(self) -> list[int]: ...
+    def is_populated(self) -> bool: ...
+    def kill(self) -> None: ...
+    def signal_all(self, number: int) -> object: ...
+
+
+class Seat:
+    """The place of one worker at the kernel's table; it outlives the processes that sit in it."""
+
+    __slots__ = (
+        "emptied_events", "emptied_timer", "emptied_watch", "gate", "gate_watch", "name", "pidfd", "prepared", "timer",
+        "tree", "watch",
+    )  # fmt: skip
+
+    def __init__(self, name: WorkerName) -> None:
+        self.name = name
+        self.prepared: Prepared | None = None  # None: the plan must be made (again) before the next start
+        self.tree: Tree | None = None
+        self.pidfd: Pidfd | None = None
+        self.watch: Watch | None = None
+        self.gate: Gate | None = None
+        self.gate_watch: Watch | None = None
+        self.timer: Timer | None = None  # for Worker.until
+        self.emptied_events: int | None = None  # cgroup.events, held only while somebody waits for the end
+        self.emptied_watch: Watch | None = None
+        self.emptied_timer: Timer | None = None
+
+    def leave(self) -> None:
+        """The process is gone: give back what was held for it. The tree stays until it is known to be empty."""
+        self.close_gate()
+        if self.watch is not None:
+            self.watch.close()
+            self.watch = None
+        if self.pidfd is not None:
+            self.pidfd.close()
+            self.pidfd = None
+
+    def close_gate(self) -> None:
+        """Nothing more will come through the gate."""
+        if self.gate_watch is not None:
+            self.gate_watch.close()
+            self.gate_watch = None
+        if self.gate is not None:
+            self.gate.close()
+            self.gate = None

@@ -1,0 +1,307 @@
+"""The supervisor at work: facts from the kernel go into the core, and what the core asks for is done.
+
+The way from a death to the new worker is short on purpose: the pidfd wakes the loop, the status is reaped, the core
+decides, the spawner is called at the end of the same turn. Records go to the store's own thread; log bytes go to the
+pump's own process.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+
+from pidward.core import actions as do
+from pidward.core import events as on
+from pidward.core.model import EventRow, ExitStatus, Phase, WorkerName
+from pidward.core.signals import signal_name
+from pidward.core.spec import Configuration, LogMode
+from pidward.core.supervisor import Supervisor as Core
+from pidward.core.units import Instant
+from pidward.kernel.clock import wall
+from pidward.kernel.errors import KernelError, NotChild
+from pidward.kernel.spawn import Failure, Spawner, Started
+from pidward.kernel.wait import exit_status_of, reap
+from pidward.logs.client import Pump
+from pidward.runtime.loop import READ, Loop
+from pidward.runtime.plan import Places, PlanError, explain_failure, make_plan
+from pidward.runtime.seat import Seat
+from pidward.runtime.trees import Trees
+from pidward.store.store import Store
+
+SPAWN_THREADS = 2
+THREADS_FROM = 16
+"""A batch this large is worth a second thread; measured in bench/spawn_cost.py."""
+
+
+class Supervision:
+    """Connects the core to the kernel, the store and the pump."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        spawner: Spawner,
+        trees: Trees,
+        store: Store,
+        pump: Pump,
+        *,
+        instance: str,
+        nofile: tuple[int, int],
+    ) -> None:
+        self._loop, self._spawner, self._trees, self._store, self._pump = loop, spawner, trees, store, pump
+        self._instance, self._nofile = instance, nofile
+        self._inherited: Mapping[str, str] = dict(os.environ)
+        self.core = self._core = Core()
+        self._seats: dict[WorkerName, Seat] = {}
+        self._spawns: list[Seat] = []
+        self._gates: list[Seat] = []
+        self._subscribers: dict[int, Callable[[EventRow], None]] = {}
+        self._next_subscriber = 0
+        self.on_finish: Callable[[do.Finish], None] = lambda _finish: loop.stop()
+        loop.after_turn = self._after_turn
+
+    # --- events in, actions out
+
+    def load(self, configuration: Configuration, only: Iterable[str] = ()) -> None:
+        """Take the first configuration and start what is wanted."""
+        now = self._loop.now()
+        self._perform(self._core.load(configuration, self._store.wanted(), now, only), now)
+
+    def feed(self, event: on.Event) -> None:
+        """Tell the core what happened, and do what it asks for."""
+        now = self._loop.now()
+        self._perform(self._core.step(event, now), now)
+
+    def _perform(self, actions: list[do.Action], now: Instant) -> None:
+        for action in actions:
+            match action:
+                case do.Record():
+                    self._record(action, now)
+                case do.Spawn():
+                    self._spawns.append(self._seats[action.worker])
+                case do.Signal():
+                    self._signal(action)
+                case do.Kill():
+                    self._kill(action)
+                case do.Finish():
+                    self.on_finish(action)
+                case do.StopAll():
+                    raise AssertionError("the core obeys StopAll itself")
+
+    def _record(self, record: do.Record, now: Instant) -> None:
+        name = record.worker
+        seat = self._seats.get(name)
+        if seat is None:
+            seat = self._sit_down(name)
+        tree = self._trees.label(seat.tree)
+        row = self._store.record(record, wall(), now, tree)
+        if record.after is None:
+            self._forget(seat)
+        else:
+            self._set_timer(seat)
+        self._publish(row)
+
+    def _set_timer(self, seat: Seat) -> None:
+        """Wake up when the worker's phase ends by itself."""
+        until = self._core.workers[seat.name].until
+        timer = seat.timer
+        if timer is not None and timer.when != until:
+            timer.cancel()
+            seat.timer = timer = None
+        if until is not None and timer is None:
+            seat.timer = self._loop.call_at(until, lambda: self._elapsed(seat))
+
+    def _elapsed(self, seat: Seat) -> None:
+        seat.timer = None
+        self.feed(on.Elapsed(seat.name))
+        worker = self._core.workers.get(seat.name)
+        if worker is not None and worker.until is not None and seat.timer is None:
+            self._set_timer(seat)  # the phase went on without a record: KILLING repeats itself
+
+    def _sit_down(self, name: WorkerName) -> Seat:
+        seat = self._seats[name] = Seat(name)
+        seat.tree = self._trees.make(name)
+        policy = self._core.spec(name).logs
+        if policy.mode is LogMode.FILE:
+            self._pump.add(name, policy)
+        return seat
+
+    def _forget(self, seat: Seat) -> None:
+        del self._seats[seat.name]
+        self._trees.unwatch(seat)
+        if seat.timer is not None:
+            seat.timer.cancel()
+        self._trees.remove(seat.tree)
+        self._pump.remove(seat.name)
+        self._store.forget(seat.name)
+
+    # --- spawning
+
+    def _after_turn(self) -> None:
+        """Start, as one batch, all that this turn decided to start; again while failures lead to new starts."""
+        while self._spawns:
+            spawns, self._spawns = self._spawns, []
+            ready = [seat for seat in spawns if seat.prepared is not None or self._prepare(seat)]
+            if ready:
+                threads = SPAWN_THREADS if len(ready) >= THREADS_FROM else 1
+                results = self._spawner.spawn([seat.prepared for seat in ready if seat.prepared], threads)
+                for seat, result in zip(ready, results, strict=True):
+                    self._spawned(seat, result)
+        if self._gates:
+            self._open_gates()
+
+    def _prepare(self, seat: Seat) -> bool:
+        """Make the plan; when that is impossible, that is a failed spawn."""
+        spec = self._core.spec(seat.name)
+        try:
+            plan = make_plan(spec, seat.name, self._places(seat), self._inherited)
+        except PlanError as error:
+            self.feed(on.SpawnFailed(seat.name, str(error)))
+            return False
+        seat.prepared = self._spawner.prepare(plan)
+        return True
+
+    def _places(self, seat: Seat) -> Places:
+        out, err = "/dev/null", "/dev/null"
+        if self._core.spec(seat.name).logs.mode is LogMode.FILE:
+            out, err = self._pump.spools(seat.name)
+        birth = self._trees.birth(seat.tree)
+        return Places(self._instance, out, err, birth.cgroup, birth.join, birth.gated, self._nofile)
+
+    def _spawned(self, seat: Seat, result: Started | Failure) -> None:
+        if isinstance(result, Failure):
+            self._spawn_failed(seat, result)
+            return
+        self._trees.unwatch(seat)
+        seat.pidfd = result.pidfd
+        seat.watch = self._loop.watch(result.pidfd.fileno(), READ, lambda _events: self._died(seat))
+        self._trees.born(seat, result.invocation)
+        if result.gate is not None:
+            seat.gate = result.gate
+            seat.gate_watch = self._loop.watch(result.gate.fileno(), READ, lambda _events: self._gate_spoke(seat))
+            self._gates.append(seat)
+        self.feed(on.Spawned(seat.name, result.pidfd.id, running=result.gate is None))
+
+    def _spawn_failed(self, seat: Seat, failure: Failure) -> None:
+        seat.prepared = None  # the world may have changed: look again before the next try
+        if failure.stage == "cgroup":
+            seat.tree = self._trees.make(seat.name)
+        spec = self._core.spec(seat.name)
+        self.feed(on.SpawnFailed(seat.name, explain_failure(spec, seat.name, failure)))
+
+    def _open_gates(self) -> None:
+        """Let the recorded go on. A store that cannot write is in trouble already, and stops no worker."""
+        gates, self._gates = self._gates, []
+        self._store.flush(timeout=1.0)
+        for seat in gates:
+            if seat.gate is not None and self._core.workers[seat.name].phase is Phase.STARTING:
+                seat.gate.open()
+
+    def _gate_spoke(self, seat: Seat) -> None:
+        if seat.gate is None or seat.pidfd is None:
+            return
+        result = seat.gate.result()
+        if result is None:
+            return
+        process = seat.pidfd.id
+        seat.close_gate()
+        if isinstance(result, Failure):
+            self._reap(seat)
+            seat.leave()
+            self._spawn_failed(seat, result)
+        else:
+            self.feed(on.Executed(seat.name, process))
+
+    # --- deaths
+
+    def _died(self, seat: Seat) -> None:
+        if seat.gate is not None:
+            self._gate_spoke(seat)  # a failure at the gate says more than the exit code after it
+        if seat.pidfd is None:
+            return
+        status = self._reap(seat)
+        if status is None:
+            return
+        process = seat.pidfd.id
+        seat.leave()
+        left_behind = seat.tree is not None and seat.tree.is_populated()
+        self.feed(on.Exited(seat.name, process, status, left_behind))
+        if left_behind and seat.emptied_watch is None and self._core.workers[seat.name].phase.has_process:
+            self._await_empty(seat)
+
+    def _reap(self, seat: Seat) -> ExitStatus | None:
+        """Read the true status; also when some other part of the program has reaped the child away."""
+        assert seat.pidfd is not None
+        try:
+            return reap(seat.pidfd)
+        except NotChild:
+            return exit_status_of(seat.pidfd)
+
+    def _await_empty(self, seat: Seat) -> None:
+        """Tell the core when nothing of the tree is left."""
+        tree = seat.tree
+        if seat.pidfd is None and (tree is None or not tree.is_populated()):
+            self._emptied(seat)
+            return
+        if seat.emptied_watch is None and seat.emptied_timer is None:
+            self._trees.watch(seat, self._loop, lambda: self._await_empty(seat))
+
+    def _emptied(self, seat: Seat) -> None:
+        self._trees.unwatch(seat)
+        self.feed(on.TreeEmptied(seat.name))
+
+    # --- signals
+
+    def _signal(self, action: do.Signal) -> None:
+        seat = self._seats[action.worker]
+        try:
+            if action.whole_tree and seat.tree is not None:
+                seat.tree.signal_all(action.number)
+            elif seat.pidfd is not None and seat.pidfd.id == action.process:
+                seat.pidfd.signal(action.number)
+        except KernelError as error:
+            self.note("signal", seat.name, f"{seat.name}: {signal_name(action.number)} could not be sent: {error}")
+
+    def _kill(self, action: do.Kill) -> None:
+        seat = self._seats[action.worker]
+        try:
+            if seat.pidfd is not None and seat.pidfd.id == action.process:
+                seat.pidfd.signal(9)
+            if action.whole_tree and seat.tree is not None:
+                seat.tree.kill()
+        except KernelError as error:
+            self.note("signal", seat.name, f"{seat.name}: the kill is not complete and will be tried again: {error}")
+        if action.whole_tree:
+            self._loop.call_soon(lambda: self._await_empty(seat))
+
+    # --- for the desk and the rest of the runtime
+
+    def seat(self, name: WorkerName) -> Seat | None:
+        """The worker's kernel side; borrowed. None for a worker that is not known."""
+        return self._seats.get(name)
+
+    def note(self, kind: str, worker: WorkerName | None, text: str, **data: object) -> None:
+        """Remember, and tell subscribers, something that is no transition."""
+        self._publish(self._store.note(kind, str(worker or ""), text, data, wall()))
+
+    def subscribe(self, callback: Callable[[EventRow], None]) -> Callable[[], None]:
+        """Call back after each new event, until the returned function is called."""
+        self._next_subscriber += 1
+        key = self._next_subscriber
+        self._subscribers[key] = callback
+        return lambda: self._subscribers.pop(key, None) and None
+
+    def reconfigure(self, configuration: Configuration, by: str) -> None:
+        """Change what changed; what runs unchanged is not touched."""
+        before = {s.name: s for s in self._core.configuration.services}
+        self.feed(on.Reconfigured(configuration, by))
+        for name, seat in self._seats.items():
+            old, new = before.get(name.service), self._core.spec(name)
+            if old is None or (old.execution, old.logs) == (new.execution, new.logs):
+                continue
+            seat.prepared = None
+            if new.logs.mode is LogMode.FILE:
+                self._pump.add(name, new.logs)
+            else:
+                self._pump.remove(name)
+
+    def _publish(self, row: EventRow) -> None:
+        for callback in list(self._subscribers.values()):
+            callback(row)
