@@ -162,3 +162,15 @@ class Worker:
     restarts: int = 0  # automatic starts after an end, ever
     again: bool = False  # a restart was asked for: start when the present process is gone
     last_exit: ExitStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One remembered event. seq only rises, over restarts of the supervisor too."""
+
+    seq: int
+    wall: float  # seconds since 1970, for display only
+    kind: str  # "transition", "signal", "supervisor", "store", "logs"
+    worker: str  # "" when it is about no worker
+    text: str  # the sentence for people
+    data: dict[str, object]  # the same for machines

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pidward.core.model import EventRow as EventRow
 from pidward.core.model import ProcessId, Worker, WorkerName
 
 
@@ -21,18 +22,6 @@ class UnknownTarget(Exception):
 
 class NoProcess(Exception):
     """The worker has no process to act on now."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """One remembered event. seq only rises, over restarts of the supervisor too."""
-
-    seq: int
-    wall: float  # seconds since 1970, for display only
-    kind: str  # "transition", "signal", "supervisor", "store", "logs"
-    worker: str  # "" when it is about no worker
-    text: str  # the sentence for people
-    data: dict[str, object]  # the same for machines
 
 
 @dataclass(frozen=True, slots=True)
