@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pidward.core.model import EventRow as EventRow
-from pidward.core.model import ProcessId, Worker, WorkerName
+from pidward.core.model import EventRow, ProcessId, Worker, WorkerName
+
+__all__ = ["About", "Desk", "EventRow", "NoProcess", "UnknownTarget"]
 
 
 class UnknownTarget(Exception):
