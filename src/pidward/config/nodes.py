@@ -34,7 +34,7 @@ class Key:
     about: one line for the documentation.
     example: a value, in TOML.
     field: its name in the specification, where that is another one.
-    unset: what happens without it, where the specification says None.
+    unset: what happens without it, where the specification has no default or an empty one.
     """
 
     name: str
@@ -59,10 +59,9 @@ class Table:
     words: str = "a table"
 
     def default(self, key: Key) -> Any:
-        """Give the default of a key from the specification; AttributeError when it has none."""
+        """Give the default of a key from the specification, None when it has none."""
         field = key.field or key.name
-        source = next((defaults for defaults in self.defaults if hasattr(defaults, field)), None)
-        return getattr(source, field)
+        return next((getattr(defaults, field) for defaults in self.defaults if hasattr(defaults, field)), None)
 
 
 @dataclass(frozen=True, slots=True)

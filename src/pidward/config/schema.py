@@ -125,36 +125,35 @@ LOGS = table(
     defaults=[LogPolicy()],
 )  # fmt: skip
 
-_BYTE_LIMITS = {
-    "as": "address space",
-    "core": "size of a core file",
-    "data": "data segment and heap",
-    "fsize": "size of a file it writes",
-    "memlock": "memory locked into RAM",
-    "msgqueue": "POSIX message queues",
-    "rss": "resident set; Linux ignores it",
-    "stack": "main thread's stack",
-}
-_COUNT_LIMITS = {
-    "cpu": "CPU time, in seconds",
-    "locks": "file locks; Linux ignores it",
-    "nice": "20 minus the lowest nice value it may choose",
-    "nofile": "highest descriptor number plus one",
-    "nproc": "processes and threads of its user",
-    "rtprio": "real-time priority",
-    "rttime": "real-time CPU time without a blocking call, in microseconds",
-    "sigpending": "queued signals of its user",
-}
+
+def _limit(name: str, about: str, example: str) -> Key:
+    return Key(name, limit(in_bytes="MiB" in example), about, example, unset="pidward's own")
+
+
 LIMITS = table(
-    *(Key(name, limit(in_bytes=True), about, '"64MiB"') for name, about in _BYTE_LIMITS.items()),
-    *(Key(name, limit(in_bytes=False), about, "[1024, 4096]") for name, about in _COUNT_LIMITS.items()),
+    _limit("as", "address space", '"4096MiB"'),
+    _limit("core", "size of a core file", '[0, "1024MiB"]'),
+    _limit("cpu", "CPU time, in seconds", "3600"),
+    _limit("data", "data segment and heap", '"1024MiB"'),
+    _limit("fsize", "size of a file it writes", '"1024MiB"'),
+    _limit("locks", "file locks; Linux ignores it", "100"),
+    _limit("memlock", "memory locked into RAM", '"64MiB"'),
+    _limit("msgqueue", "POSIX message queues", '"1MiB"'),
+    _limit("nice", "20 minus the lowest nice value it may choose", "20"),
+    _limit("nofile", "highest descriptor number plus one", "[1024, 65536]"),
+    _limit("nproc", "processes and threads of its user", "500"),
+    _limit("rss", "resident set; Linux ignores it", '"512MiB"'),
+    _limit("rtprio", "real-time priority", "0"),
+    _limit("rttime", "real-time CPU time without a blocking call, in microseconds", "200000"),
+    _limit("sigpending", "queued signals of its user", "1000"),
+    _limit("stack", "main thread's stack", '["8MiB", "infinity"]'),
 )
 
 ENV = Named(check_variable_name, ENV_VALUE, words="a table of strings")
 
 SERVICE = table(
     Key("command", _ARGUMENTS, "the program and its arguments; a string is split as a shell would, and no shell is run",
-        '["python3", "-m", "http.server", "800%i"]'),
+        '["python3", "-m", "http.server", "800%i"]', unset="must be given"),
     Key("workers", whole(0, MAX_WORKERS), "how many processes of it run", "4"),
     Key("working_dir", PATH_TEMPLATE, "directory it starts in", '"/srv/web"', unset="pidward's own"),
     Key("umask", UMASK, "permissions taken away from files it makes", '"077"'),
