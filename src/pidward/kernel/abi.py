@@ -76,7 +76,7 @@ _WAIT_RESULT = struct.Struct("=i4xi4xi4xi100x4qq")  # signo code pid status | us
 
 
 def waitid(pidfd: int, options: int) -> tuple[int, int, int, int, int, int, int, int, int]:
-    """Wait as waitid(P_PIDFD) does, with the raw call, whose fifth argument gives the rusage that libc's wrapper leaves out.
+    """Look for the end of a child by pidfd, with the raw call: libc leaves out the argument that gives the rusage.
 
     Returns:
         (signo, code, pid, status, user s, user us, system s, system us, max RSS KiB); signo is 0 when nothing ended.

@@ -1,0 +1,245 @@
+"""Control groups: the tree of a worker as the kernel itself keeps it, version 2, and the freezer of version 1.
+
+Nothing leaves a cgroup by forking, double forking or setsid. Who may write to the directories may move itself out.
+The names of directories are the caller's.
+"""
+
+import errno
+import os
+from typing import NamedTuple, Self
+
+from pidward.kernel import mask
+from pidward.kernel.errors import translated
+from pidward.kernel.members import kill_members, signal_members
+from pidward.kernel.procfs import read_file
+
+
+class Group:
+    """A cgroup v2 directory, which need not exist yet. A directory that does not exist holds no processes."""
+
+    version = 2
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}>"
+
+    def create(self) -> None:
+        """Make the directory and those above it; harmless when it exists. Raises Denied, Exhausted."""
+        try:
+            os.makedirs(self.path, exist_ok=True)
+        except OSError as error:
+            raise translated(error, "mkdir", f"make cgroup {self.path}") from error
+
+    def open_directory(self) -> int:
+        """Open the directory for clone3(CLONE_INTO_CGROUP); the descriptor is the caller's."""
+        try:
+            return os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise translated(error, "open", f"open cgroup {self.path}") from error
+
+    @property
+    def procs_path(self) -> str:
+        """The file into which a process writes "0" to enter."""
+        return self.path + "/cgroup.procs"
+
+    def processes(self) -> list[int]:
+        """Numbers of the living processes in it and below it, unverified."""
+        text = _read(self.procs_path)
+        found = [int(number) for number in text.split()]
+        for below in self._below():
+            found += below.processes()
+        return found
+
+    def is_populated(self) -> bool:
+        """Somebody lives in it or below it; zombies do not count. One open, read and close."""
+        return b"populated 1" in _read(self.path + "/cgroup.events")
+
+    def open_events(self) -> int | None:
+        """A descriptor on which EPOLLPRI tells that ``is_populated`` may have changed; the caller's.
+
+        None where there is none (version 1), or the directory does not exist.
+        """
+        try:
+            return os.open(self.path + "/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise translated(error, "open", f"watch cgroup {self.path}") from error
+
+    def freeze(self) -> bool:
+        """Begin to stop all processes in it and below, and those they fork from now on. False: it cannot (5.2)."""
+        return _write(self.path + "/cgroup.freeze", "1")
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        _write(self.path + "/cgroup.freeze", "0")
+
+    def kill(self) -> None:
+        """SIGKILL all in it and below it, forks in flight included; ``is_populated`` tells when they are gone.
+
+        By cgroup.kill (Linux 5.14); else frozen, opened and verified one by one, killed and thawed.
+
+        Raises:
+            Denied: some are not ours to kill; the others got it.
+            Exhausted: not one descriptor is to be had. Try again.
+        """
+        if "cgroup_kill" not in mask.taken_away() and _write(self.path + "/cgroup.kill", "1"):
+            return
+        self._kill_one_by_one()
+
+    def signal_all(self, number: int) -> set[int]:
+        """Signal each process through its verified pidfd; returns their numbers. Raises Denied, Exhausted."""
+        return signal_members(self.processes, number)
+
+    def remove(self) -> bool:
+        """Remove the directory and those below it; False while processes live in it."""
+        try:
+            for below in self._below():
+                below.remove()
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                return False
+            raise translated(error, "rmdir", f"remove cgroup {self.path}") from error
+        return True
+
+    def _kill_one_by_one(self) -> None:
+        self.freeze()
+        try:
+            kill_members(self.processes)
+        finally:
+            self.thaw()
+
+    def _below(self) -> list[Self]:
+        try:
+            if os.stat(self.path).st_nlink == 2:  # "." and the entry above: no directory below
+                return []
+            with os.scandir(self.path) as entries:
+                return [type(self)(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return []
+
+
+class GroupV1(Group):
+    """A directory of the version 1 freezer hierarchy. Frozen processes of version 1 die only when thawed."""
+
+    version = 1
+
+    def is_populated(self) -> bool:
+        """Somebody lives in it or below it; zombies do not count."""
+        return bool(self.processes())
+
+    def open_events(self) -> None:
+        """Version 1 tells nobody."""
+        return
+
+    def freeze(self) -> bool:
+        """Begin to stop all processes in it and below, and those they fork from now on."""
+        return _write(self.path + "/freezer.state", "FROZEN")
+
+    def thaw(self) -> None:
+        """Let them go on, also where a process froze a group below by itself."""
+        _write(self.path + "/freezer.state", "THAWED")
+        for below in self._below():
+            below.thaw()
+
+    def kill(self) -> None:
+        """SIGKILL all in it and below it: frozen, opened and verified one by one, killed, thawed. Raises as Group's."""
+        self._kill_one_by_one()
+
+
+class Place(NamedTuple):
+    """Where we may make cgroups. version 0: nowhere. why: what was not to be had, in a sentence; may be empty."""
+
+    version: int
+    path: str
+    why: str
+
+    def group(self, name: str) -> Group | GroupV1 | None:
+        """The group of this name (with "/" for groups in groups) at the place."""
+        kinds: dict[int, type[Group]] = {2: Group, 1: GroupV1}
+        kind = kinds.get(self.version)
+        return kind(f"{self.path}/{name}") if kind else None
+
+
+def locate() -> Place:
+    """Find our own cgroup where we may make others in it: version 2, else the version 1 freezer, else none."""
+    mounts, own = _read("/proc/self/mountinfo").decode(), _read("/proc/self/cgroup").decode()
+    refusals: list[str] = []
+    for version, feature in ((2, "cgroup2"), (1, "cgroup1")):
+        path = own_directory(version, mounts, own)
+        refusal = f"{feature} was taken away by {mask.VARIABLE}" if feature in mask.taken_away() else _refusal(path)
+        if path and not refusal:
+            return Place(version, path, "; ".join(refusals))
+        refusals.append(f"version {version}: {refusal}")
+    return Place(0, "", "; ".join(refusals))
+
+
+def own_directory(version: int, mountinfo: str, own: str) -> str | None:
+    """The directory of our own cgroup; None when the hierarchy is not mounted, or not where we are in it.
+
+    Args:
+        version: 2, or 1 for its freezer.
+        mountinfo: /proc/self/mountinfo.
+        own: /proc/self/cgroup.
+    """
+    ours = None
+    for line in own.splitlines():
+        hierarchy, controllers, path = line.split(":", 2)
+        if (hierarchy == "0") if version == 2 else ("freezer" in controllers.split(",")):
+            ours = path
+    if ours is None:
+        return None
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        root, mount_point = (_unescaped(field) for field in before.split()[3:5])
+        kind, _, options = after.split(" ", 2)
+        if (kind == "cgroup2") if version == 2 else (kind == "cgroup" and "freezer" in options.split(",")):
+            inside = root.rstrip("/") + "/"
+            if (ours + "/").startswith(inside):
+                return os.path.join(mount_point, ours[len(inside) :]).rstrip("/")
+    return None
+
+
+def _refusal(path: str | None) -> str:
+    """Why no group can be made in a directory; empty when one can."""
+    if path is None:
+        return "it is not mounted, or not where this process is in it"
+    for needed in (path, path + "/cgroup.procs"):
+        if not os.access(needed, os.W_OK):
+            return f"{needed} is not writable"
+    return ""
+
+
+def _unescaped(field: str) -> str:
+    """Spaces and the like are written in octal in mountinfo."""
+    return field.encode().decode("unicode_escape") if "\\" in field else field
+
+
+def _read(path: str) -> bytes:
+    """The file's text; empty when the group does not exist (any more)."""
+    try:
+        return read_file(path)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENODEV):
+            return b""
+        raise translated(error, "read", f"read {path}") from error
+
+
+def _write(path: str, text: str) -> bool:
+    """Write to a control file; False when there is no such file, or it does not do this (EOPNOTSUPP)."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
+            return False
+        raise translated(error, "write", f"write {path}") from error
+    return True

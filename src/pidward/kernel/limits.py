@@ -1,0 +1,52 @@
+"""Resource limits: their names, and our own limit of open files raised as far as we may."""
+
+import resource
+from typing import NamedTuple
+
+from pidward.kernel.errors import KernelError, translated
+
+UNLIMITED = resource.RLIM_INFINITY
+RESOURCES = {
+    name.removeprefix("RLIMIT_").lower(): getattr(resource, name)
+    for name in sorted(dir(resource))
+    if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"  # an old name of NOFILE
+}
+"""Numbers of the limits by the names that people write: "nofile", "nproc", "core"."""
+
+
+class LimitPair(NamedTuple):
+    """A limit as it holds now, soft, and as far as it may be raised, hard; UNLIMITED for none."""
+
+    soft: int
+    hard: int
+
+
+def read_limit(name: str) -> LimitPair:
+    """Read one of our own limits by name."""
+    return LimitPair(*resource.getrlimit(RESOURCES[name]))
+
+
+def set_limit(name: str, soft: int, hard: int) -> None:
+    """Set one of our own limits.
+
+    Raises:
+        Denied: above the hard limit; needs CAP_SYS_RESOURCE (EPERM).
+        KernelError: soft is above hard (EINVAL).
+    """
+    doing = f"set limit {name} to {soft}:{hard}"
+    try:
+        resource.setrlimit(RESOURCES[name], (soft, hard))
+    except ValueError as error:  # what the module makes of EINVAL and EPERM
+        raise KernelError(doing, "setrlimit", why=str(error)) from error
+    except OSError as error:
+        raise translated(error, "setrlimit", doing) from error
+
+
+def raise_open_files() -> tuple[LimitPair, LimitPair]:
+    """Raise our soft limit of open files to the hard one; returns the limits before and after.
+
+    Give workers the limits of before: programs that use select(2) break above 1024.
+    """
+    before = read_limit("nofile")
+    set_limit("nofile", before.hard, before.hard)
+    return before, read_limit("nofile")

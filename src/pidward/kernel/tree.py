@@ -1,0 +1,221 @@
+"""The tree of a worker where no cgroup is to be had: found by walking, from what only its processes have.
+
+We are a subreaper, so whoever loses its parent becomes our child. A process belongs to a worker's tree when it
+
+- descends from the worker's main process, or from another member, or
+- is our child and carries the worker's mark in the environment that it was started with, or
+- is our child and in the session of the main process, while that one is unreaped (after it the number says nothing).
+
+What this rung cannot see: a process that lost its parent, left the session and has wiped its environment.
+Handles are held while links between processes are followed, so no recycled number is ever taken for a member.
+"""
+
+import os
+from collections.abc import Callable, Container, Iterator
+from signal import SIGSTOP
+from types import TracebackType
+from typing import Self
+
+from pidward.core.model import ExitStatus, ProcessId
+from pidward.core.signals import SIGKILL
+from pidward.core.units import Seconds
+from pidward.kernel import abi
+from pidward.kernel.clock import boottime
+from pidward.kernel.errors import Denied, Exhausted, Gone, NotLeader, translated
+from pidward.kernel.pidfd import Pidfd, State
+from pidward.kernel.procfs import Stat, children, own_children, read, read_stat
+from pidward.kernel.wait import reap
+
+_PR_SET_CHILD_SUBREAPER = 36
+_AT_REST = "TtD"  # stopped, traced, or waiting for a child of vfork that is stopped: none of these forks
+_PATIENCE = Seconds(0.2)  # with processes that run on after SIGSTOP
+
+
+def set_subreaper(on: bool = True) -> None:
+    """Become the new parent of descendants that lose theirs (Linux 3.4). Not inherited by fork, kept over exec."""
+    try:
+        abi.call("prctl", _PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0)
+    except OSError as error:
+        raise translated(error, "prctl", "become a subreaper") from error
+
+
+def reap_orphans(known: Container[int]) -> list[tuple[ProcessId, ExitStatus]]:
+    """Reap the ended children of ours that nobody watches: descendants that came to us when their parent ended.
+
+    Each is reaped by its own pidfd, so the status of a watched child cannot be taken.
+
+    Args:
+        known: numbers of the children that are watched; they are left alone.
+
+    Returns:
+        Who was reaped and how it ended.
+    """
+    reaped = []
+    for pid in own_children():
+        if pid in known:
+            continue
+        try:
+            with Pidfd.open(pid) as process:
+                if process.state() is State.EXITED and (status := reap(process)) is not None:
+                    reaped.append((process.id, status))
+        except (Gone, NotLeader):
+            continue
+    return reaped
+
+
+class WalkedTree:
+    """The processes of one worker. The same face as a cgroup's.
+
+    Args:
+        mark: an entry of the environment that only this worker's processes have, as "INVOCATION_ID=1f0c...".
+        main: the main process, borrowed; None when it was reaped.
+        others: numbers of our children that are the main processes of other workers; only spares looking at them.
+    """
+
+    def __init__(self, mark: str, main: Pidfd | None = None, others: Container[int] = ()) -> None:
+        self.mark, self.main, self.others = mark, main, others
+
+    def processes(self) -> list[int]:
+        """Numbers of the living members."""
+        with _Members(self) as members:
+            return [process.id.pid for process, _ in members.look()]
+
+    def is_populated(self) -> bool:
+        """A member lives; zombies do not count."""
+        if self.main is not None and self.main.state() is State.RUNNING:
+            return True
+        with _Members(self) as members:
+            return any(True for _ in members.look())
+
+    def open_events(self) -> None:
+        """Nobody tells; look again when a child of ours ended."""
+        return
+
+    def signal_all(self, number: int) -> set[int]:
+        """Signal each member through its pidfd; returns their numbers.
+
+        Raises:
+            Denied: some are not ours to signal; the others got it.
+            Exhausted: not one descriptor is to be had.
+        """
+        with _Members(self) as members:
+            return _signal_each([process for process, _ in members.look()], number)
+
+    def kill(self) -> None:
+        """Stop the members until a look finds nobody new and all at rest, then SIGKILL all. Raises as ``signal_all``.
+
+        Kill the main process through this, not before it: what it started is found through it.
+        When descriptors run out, or some do not stop in time, those found so far are killed; ``is_populated`` tells
+        whether to call again.
+        """
+        with _Members(self) as members:
+            deadline = boottime() + _PATIENCE
+            while boottime() < deadline:
+                known = len(members.held)
+                moving = [process for process, stat in members.look() if stat.state not in _AT_REST]
+                _signal_each(moving, SIGSTOP)
+                if members.is_full or (not moving and len(members.held) == known):
+                    break
+                os.sched_yield()
+            _signal_each(list(members.held.values()), SIGKILL)
+
+
+class _Members:
+    """The members found so far, held: once a member, always a member, whatever becomes of its parents."""
+
+    def __init__(self, tree: WalkedTree) -> None:
+        self.held: dict[int, Pidfd] = {}
+        self.is_full = False  # no descriptor for the next one
+        self._tree = tree
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self.held.values():
+            process.close()
+
+    def look(self) -> Iterator[tuple[Pidfd, Stat]]:
+        """Hold all members, and yield those that live."""
+        self._drop_the_gone()
+        self._hold_roots()
+        queue = list(self.held.values())
+        for process in queue:
+            try:
+                stat, below = read_stat(process), children(process)
+            except Gone:
+                continue
+            if process.state() is State.RUNNING:
+                yield process, stat
+            queue += [self.held[pid] for pid in below if self._hold_child(pid, process)]
+
+    def _drop_the_gone(self) -> None:
+        for pid, process in list(self.held.items()):
+            if not process.exists():
+                process.close()
+                del self.held[pid]
+
+    def _hold_roots(self) -> None:
+        main, ourselves, session = self._tree.main, os.getpid(), 0
+        if main is not None and main.exists():
+            session = main.id.pid
+            if session not in self.held:
+                self.held[session] = Pidfd.copy_of(main.fileno(), session)
+        for pid in own_children():
+            if pid not in self._tree.others:
+                self._hold(
+                    pid,
+                    lambda process, child: (
+                        child.ppid == ourselves
+                        and (child.session == session != 0 or _carries(process, self._tree.mark))
+                    ),
+                )
+
+    def _hold_child(self, pid: int, parent: Pidfd) -> bool:
+        return self._hold(pid, lambda _, child: child.ppid == parent.id.pid and parent.exists())
+
+    def _hold(self, pid: int, belongs: Callable[[Pidfd, Stat], bool]) -> bool:
+        """Open a candidate and keep it if it belongs; whether a member was added."""
+        if pid in self.held or self.is_full:
+            return False
+        try:
+            process = Pidfd.open(pid)
+        except (Gone, NotLeader):
+            return False
+        except Exhausted:
+            if not self.held:
+                raise
+            self.is_full = True
+            return False
+        is_member = False
+        try:
+            is_member = belongs(process, read_stat(process))
+        except (Gone, Denied):
+            pass
+        finally:
+            if is_member:
+                self.held[pid] = process
+            else:
+                process.close()
+        return is_member
+
+
+def _carries(process: Pidfd, mark: str) -> bool:
+    return os.fsencode(mark) in read(process, "environ").split(b"\0")
+
+
+def _signal_each(processes: list[Pidfd], number: int) -> set[int]:
+    """Signal all of them; Denied only after all others got it."""
+    denied: Denied | None = None
+    reached = set()
+    for process in processes:
+        try:
+            if process.signal(number):
+                reached.add(process.id.pid)
+        except Denied as error:
+            denied = error
+    if denied is not None:
+        raise denied
+    return reached
