@@ -1,0 +1,263 @@
+/* pidward.kernel._spawn: the Python face of birth.h. Types are in src/pidward/kernel/_spawn.pyi.
+ *
+ * Built by setup.py; by hand:
+ *   gcc -O2 -std=gnu11 -Wall -Wextra -Werror -shared -fPIC -DPy_LIMITED_API=0x030b0000 \
+ *       -I"$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')" \
+ *       native/spawn.c -o src/pidward/kernel/_spawn.abi3.so
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <string.h>
+
+#include "birth.h"
+
+static const char INVOCATION[] = "INVOCATION_ID=";
+enum { INVOCATION_LENGTH = 32 };
+
+/* The strings belong to `args`, the tuple that this was made from: workers share what their plans share. */
+typedef struct {
+    PyObject_HEAD
+    struct plan plan;
+    PyObject *args;
+    int busy; /* in a batch now; its invocation must not be renewed twice at a time */
+    char invocation[sizeof INVOCATION + INVOCATION_LENGTH];
+} Prepared;
+
+static char **pointers(PyObject *tuple)
+{
+    Py_ssize_t count = PyTuple_Size(tuple);
+    char **list = PyMem_Calloc((size_t)count + 1, sizeof *list);
+    if (list == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (PyBytes_AsStringAndSize(PyTuple_GetItem(tuple, i), &list[i], NULL) < 0) {
+            PyMem_Free(list);
+            return NULL;
+        }
+    return list;
+}
+
+/* Put our own copy of the INVOCATION_ID entry, if there is one, in the place of the shared one. */
+static void own_invocation(Prepared *self)
+{
+    size_t prefix = sizeof INVOCATION - 1;
+    for (char **entry = self->plan.envp; *entry; entry++)
+        if (strncmp(*entry, INVOCATION, prefix) == 0) {
+            strcpy(self->invocation, INVOCATION);
+            memset(self->invocation + prefix, '0', INVOCATION_LENGTH);
+            self->plan.invocation = self->invocation + prefix;
+            *entry = self->invocation;
+        }
+}
+
+static int read_limits(struct plan *plan, PyObject *limits)
+{
+    plan->limit_count = (size_t)PyTuple_Size(limits);
+    plan->limits = PyMem_Calloc(plan->limit_count + 1, sizeof *plan->limits);
+    if (plan->limits == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (size_t i = 0; i < plan->limit_count; i++) {
+        struct limit *limit = &plan->limits[i];
+        long long soft, hard;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(limits, (Py_ssize_t)i), "iLL", &limit->resource, &soft, &hard))
+            return -1;
+        limit->value[0] = (uint64_t)soft;
+        limit->value[1] = (uint64_t)hard;
+    }
+    return 0;
+}
+
+static const char *unless_empty(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+static int fill(Prepared *self, PyObject *args)
+{
+    struct plan *plan = &self->plan;
+    PyObject *argv, *env, *limits, *nice;
+    const char *cwd, *oom_score_adj, *cgroup;
+    int gate;
+    if (!PyArg_ParseTuple(args, "yO!O!yiyyyO!Oyyi:Prepared", &plan->path, &PyTuple_Type, &argv, &PyTuple_Type, &env,
+                          &cwd, &plan->umask, &plan->input, &plan->output, &plan->error, &PyTuple_Type, &limits,
+                          &nice, &oom_score_adj, &cgroup, &gate))
+        return -1;
+    plan->cwd = unless_empty(cwd);
+    plan->oom_score_adj = unless_empty(oom_score_adj);
+    plan->cgroup = unless_empty(cgroup);
+    plan->gate = (enum gate)gate;
+    if (nice != Py_None) {
+        plan->has_nice = 1;
+        plan->nice = (int)PyLong_AsLong(nice);
+        if (PyErr_Occurred())
+            return -1;
+    }
+    plan->argv = pointers(argv);
+    plan->envp = plan->argv ? pointers(env) : NULL;
+    if (plan->envp == NULL || read_limits(plan, limits) < 0)
+        return -1;
+    own_invocation(self);
+    return 0;
+}
+
+static PyObject *prepared_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Prepared *self = (Prepared *)allocate(type, 0); /* all zero */
+    if (self == NULL)
+        return NULL;
+    Py_INCREF(args);
+    self->args = args;
+    if (fill(self, args) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static void prepared_dealloc(PyObject *object)
+{
+    Prepared *self = (Prepared *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    PyMem_Free(self->plan.argv);
+    PyMem_Free(self->plan.envp);
+    PyMem_Free(self->plan.limits);
+    Py_XDECREF(self->args);
+    release(object);
+    Py_DECREF(type);
+}
+
+static PyType_Slot prepared_slots[] = {
+    {Py_tp_doc, (void *)"A plan whose argument lists are ready for the kernel."},
+    {Py_tp_new, (void *)prepared_new},
+    {Py_tp_dealloc, (void *)prepared_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec prepared_spec = {
+    .name = "pidward.kernel._spawn.Prepared",
+    .basicsize = sizeof(Prepared),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = prepared_slots,
+};
+
+/* (pid, pidfd, invocation, gate or -1) of what was born, (stage, errno) of what was not */
+static PyObject *outcome(const struct birth *b)
+{
+    if (b->error)
+        return Py_BuildValue("(si)", b->stage, b->error);
+    const char *invocation = b->plan->invocation ? b->plan->invocation : "";
+    return Py_BuildValue("(iisi)", b->pid, b->pidfd, invocation, b->gate);
+}
+
+static PyObject *outcomes(const struct batch *batch)
+{
+    PyObject *result = PyList_New((Py_ssize_t)batch->count);
+    for (size_t i = 0; result && i < batch->count; i++) {
+        PyObject *one = outcome(&batch->births[i]);
+        if (one == NULL)
+            Py_CLEAR(result);
+        else
+            PyList_SetItem(result, (Py_ssize_t)i, one);
+    }
+    return result;
+}
+
+/* Fill the births from a list of Prepared and mark those as busy; returns how many were marked. */
+static size_t take(PyObject *type, PyObject *list, struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        PyObject *item = PyList_GetItem(list, (Py_ssize_t)i);
+        if (Py_TYPE(item) != (PyTypeObject *)type) {
+            PyErr_SetString(PyExc_TypeError, "expected a sequence of Prepared");
+            return i;
+        }
+        Prepared *prepared = (Prepared *)item;
+        if (prepared->busy) {
+            PyErr_SetString(PyExc_ValueError, "a Prepared may be in one batch at a time, and once");
+            return i;
+        }
+        prepared->busy = 1;
+        batch->births[i].plan = &prepared->plan;
+    }
+    return batch->count;
+}
+
+static void let_go(PyObject *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        ((Prepared *)PyList_GetItem(list, (Py_ssize_t)i))->busy = 0;
+}
+
+static PyObject *spawn(PyObject *module, PyObject *args)
+{
+    PyObject **type = PyModule_GetState(module), *sequence, *result = NULL;
+    struct batch batch = {0};
+    int threads;
+    if (!PyArg_ParseTuple(args, "Oiii:spawn", &sequence, &threads, &batch.reserve.number, &batch.reserve.placeholder))
+        return NULL;
+    PyObject *list = PySequence_List(sequence); /* ours, so that nobody shortens it meanwhile */
+    if (list == NULL)
+        return NULL;
+    batch.count = (size_t)PyList_Size(list);
+    batch.births = PyMem_Calloc(batch.count + 1, sizeof *batch.births);
+    if (batch.births == NULL) {
+        PyErr_NoMemory();
+    } else {
+        size_t taken = take(*type, list, &batch);
+        if (taken == batch.count) {
+            Py_BEGIN_ALLOW_THREADS
+            bear_batch(&batch, threads);
+            Py_END_ALLOW_THREADS
+            result = outcomes(&batch);
+        }
+        let_go(list, taken);
+    }
+    PyMem_Free(batch.births);
+    Py_DECREF(list);
+    return result;
+}
+
+static PyMethodDef functions[] = {
+    {"spawn", spawn, METH_VARARGS, "spawn(batch, threads, reserved, placeholder) -> outcomes in order"},
+    {NULL, NULL, 0, NULL},
+};
+
+static int execute(PyObject *module)
+{
+    PyObject **type = PyModule_GetState(module);
+    *type = PyType_FromModuleAndSpec(module, &prepared_spec, NULL);
+    return *type == NULL ? -1 : PyModule_AddType(module, (PyTypeObject *)*type);
+}
+
+static int clear(PyObject *module)
+{
+    PyObject **type = PyModule_GetState(module);
+    Py_CLEAR(*type);
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, (void *)execute},
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "pidward.kernel._spawn",
+    .m_doc = "Processes born by clone3, many in one call.",
+    .m_size = sizeof(PyObject *),
+    .m_methods = functions,
+    .m_slots = slots,
+    .m_clear = clear,
+};
+
+PyMODINIT_FUNC PyInit__spawn(void)
+{
+    return PyModuleDef_Init(&definition);
+}

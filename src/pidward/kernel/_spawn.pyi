@@ -1,0 +1,26 @@
+from collections.abc import Sequence
+from typing import final
+
+@final
+class Prepared:
+    def __new__(
+        cls,
+        path: bytes,
+        argv: tuple[bytes, ...],
+        env: tuple[bytes, ...],
+        cwd: bytes,
+        umask: int,
+        stdin: bytes,
+        stdout: bytes,
+        stderr: bytes,
+        limits: tuple[tuple[int, int, int], ...],
+        nice: int | None,
+        oom_score_adj: bytes,
+        cgroup: bytes,
+        gate: int,
+        /,
+    ) -> Prepared: ...
+
+def spawn(
+    batch: Sequence[Prepared], threads: int, reserved: int, placeholder: int, /
+) -> list[tuple[str, int] | tuple[int, int, str, int]]: ...

@@ -1,0 +1,134 @@
+"""Starting programs: in their cgroup, held by pidfd from the first moment, exec errors exact.
+
+Two rungs with the same behaviour. The native one uses clone3 (see native/birth.h): neither memory nor the descriptor
+table of this process is copied, about 50 us a process whatever our size. The pure-Python one (``spawn_python``) runs
+a Python program that does all steps, about 10 ms, and needs no compiler.
+"""
+
+import fcntl
+import os
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from pidward.kernel.mask import taken_away
+from pidward.kernel.pidfd import Pidfd
+from pidward.kernel.plan import Failure, Gate, Ids, Plan, Started
+
+try:
+    from pidward.kernel import _spawn
+except ImportError:
+    _IS_BUILT = False
+else:
+    _IS_BUILT = True
+
+__all__ = ["Failure", "Gate", "Ids", "Plan", "Prepared", "Spawner", "Started", "native_is_built"]
+
+SHIM = os.fsencode(os.path.join(os.path.dirname(os.path.dirname(__file__)), "native", "shim"))
+_NO_GATE, _OPEN_GATE, _CLOSED_GATE = range(3)
+
+
+class Prepared(Protocol):
+    """A plan made ready by ``Spawner.prepare``, for that spawner only; serves any number of spawns."""
+
+
+class _Rung(Protocol):
+    def prepare(self, plan: Plan) -> Prepared: ...
+    def spawn(self, batch: Sequence[Prepared], threads: int) -> list[Started | Failure]: ...
+    def close(self) -> None: ...
+
+
+def native_is_built() -> bool:
+    """The extension and the shim are both there."""
+    return _IS_BUILT and os.access(SHIM, os.X_OK)
+
+
+class Spawner:
+    """Starts processes. One call at a time; owns two descriptors on the native rung.
+
+    Args:
+        native: use clone3 where it is built (Linux 5.9, x86-64 and aarch64); False takes the pure-Python rung.
+        into_cgroup: clone3 may place the child into its cgroup (Linux 5.7); else the shim enters it before exec.
+            PIDWARD_FEATURES_MASK takes "native" and "clone_into_cgroup" away.
+    """
+
+    def __init__(self, *, native: bool = True, into_cgroup: bool = True) -> None:
+        self._rung: _Rung
+        if native and native_is_built() and "native" not in taken_away():
+            self._rung = _Native(into_cgroup and "clone_into_cgroup" not in taken_away())
+        else:
+            from pidward.kernel.spawn_python import PythonRung  # noqa: PLC0415 - most never need it
+
+            self._rung = PythonRung()
+
+    def prepare(self, plan: Plan) -> Prepared:
+        """Make a plan ready, once for all its spawns. ValueError when a string has a NUL byte."""
+        return self._rung.prepare(plan)
+
+    def spawn(self, batch: Sequence[Prepared], threads: int = 1) -> list[Started | Failure]:
+        """Start one process for each of the batch.
+
+        Blocks until each has reached its program or its gate, but lets other threads run. On the pure-Python rung
+        it does not wait for anything, and every ``Started`` has a gate, opened at once if the plan was not gated; so
+        have plans with ids or join on the native rung.
+
+        Args:
+            batch: each at most once.
+            threads: to share a large batch among, up to 9; the pure-Python rung uses one.
+
+        Returns:
+            In the order of the batch. A Failure left nothing behind, neither process nor descriptor.
+
+        Raises:
+            ValueError: one was named twice.
+
+        Kernel: clone3 5.3, CLONE_INTO_CGROUP 5.7, close_range 5.9; posix_spawn and pidfd_open 5.3 otherwise.
+        """
+        return self._rung.spawn(batch, threads)
+
+    def close(self) -> None:
+        """Close what this owns; the processes are not touched."""
+        self._rung.close()
+
+
+class _Native:
+    """clone3, with the shim behind it for plans that change rights, enter v1 cgroups or wait."""
+
+    def __init__(self, into_cgroup: bool) -> None:
+        self._into_cgroup = into_cgroup
+        # A gate reaches the child on a low descriptor, because the child copies the table up to it.
+        self._placeholder = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
+        self._reserved = fcntl.fcntl(self._placeholder, fcntl.F_DUPFD_CLOEXEC, 3)
+
+    def prepare(self, plan: Plan) -> Prepared:
+        path, argv, gate = plan.path, plan.argv, _NO_GATE
+        born_in, join = plan.cgroup or b"", plan.join
+        if born_in and not self._into_cgroup:
+            born_in, join = b"", (born_in, *join)
+        if plan.gated or plan.ids or join:
+            argv = (b"pidward-shim", _spelled(plan.ids), *join, b"", path, *argv)
+            path, gate = SHIM, _CLOSED_GATE if plan.gated else _OPEN_GATE
+        score = b"" if plan.oom_score_adj is None else b"%d" % plan.oom_score_adj
+        return _spawn.Prepared(
+            path, argv, plan.env, plan.cwd or b"", plan.umask, plan.stdin, plan.stdout, plan.stderr,
+            plan.limits, plan.nice, score, born_in, gate,
+        )  # fmt: skip
+
+    def spawn(self, batch: Sequence[Prepared], threads: int) -> list[Started | Failure]:
+        ours = cast("Sequence[_spawn.Prepared]", batch)
+        return [_outcome(raw) for raw in _spawn.spawn(ours, threads, self._reserved, self._placeholder)]
+
+    def close(self) -> None:
+        os.close(self._reserved)
+        os.close(self._placeholder)
+
+
+def _spelled(ids: Ids | None) -> bytes:
+    """How the shim reads ids."""
+    return b" ".join(b"%d" % number for number in (ids.uid, ids.gid, *ids.groups)) if ids else b""
+
+
+def _outcome(raw: tuple[str, int] | tuple[int, int, str, int]) -> Started | Failure:
+    if len(raw) == 2:
+        return Failure(*raw)
+    pid, pidfd, invocation, gate = raw
+    return Started(Pidfd.take(pidfd, pid), invocation, Gate(gate) if gate >= 0 else None)
