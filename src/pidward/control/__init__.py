@@ -1,0 +1,1 @@
+"""SPEAKS: the varlink wire, the control socket, and the small client of it."""

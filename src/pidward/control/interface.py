@@ -1,0 +1,215 @@
+"""What may be asked over the control socket: the varlink descriptions, which are the truth, and how calls are checked.
+
+The server serves these texts by introspection, takes the parameters of each method from them, and refuses what does
+not fit; a test holds the methods of ``control.service`` against them.
+"""
+
+import re
+
+SUPERVISOR = '''\
+# A running pidward supervisor: what its workers do, and what they should do.
+#
+# A target is a service ("web"), one of its workers ("web/2"), or, where a list of targets is empty, all workers.
+# Durations are seconds. A process is written PID:INODE; the inode is 0 where the kernel has no pidfs.
+interface io.pidward.Supervisor
+
+# How a process ended. One of code and signal is there, or neither when nobody could tell.
+# source says who told: waitid, pidfd_info, proc_stat, shim or unknown.
+type Exit (code: ?int, signal: ?string, core_dumped: bool, source: string)
+
+# One worker, now.
+# wanted is up or down. phase is stopped, starting, running, ready, backing-off, slow-lane, stopping, killing,
+# completed or failed; reason says why in plain words. ends_in is the time until the phase ends by itself.
+# uptime is that of the living process. as_wanted: nothing is missing from what was asked for.
+type Worker (
+  name: string,
+  service: string,
+  number: int,
+  wanted: string,
+  phase: string,
+  reason: string,
+  as_wanted: bool,
+  in_phase: float,
+  ends_in: ?float,
+  process: ?string,
+  uptime: ?float,
+  restarts: int,
+  failures: int,
+  last_exit: ?Exit
+)
+
+# The supervisor itself. trouble: what is degraded now, in sentences.
+type About (
+  version: string,
+  process: string,
+  instance: string,
+  config: string,
+  uptime: float,
+  trouble: []string
+)
+
+# What became of one worker. reached: it is what was asked for, or, when nobody waited, the request was accepted.
+type Result (worker: string, reached: bool, phase: string, reason: string, process: ?string)
+
+# A process that a signal was sent to.
+type Signalled (worker: string, process: string)
+
+# Something that happened. wall is in seconds since 1970, for display only; order is by seq, which only rises.
+type Event (seq: int, wall: float, kind: string, worker: string, text: string, data: object)
+
+# The state of workers and of the supervisor.
+method Status(targets: ?[]string) -> (workers: []Worker, supervisor: About)
+
+# The same for a screen, cheap to make and to read: a line a worker, tabs between name, phase, PID:INODE, uptime,
+# restarts, last exit, reason, and 1 or 0 for as_wanted; "-" stands for nothing. trouble is the supervisor's.
+method Table(targets: ?[]string) -> (table: string, trouble: []string)
+
+# Want workers up. With wait the reply comes when each has got there or cannot; with more as well, each as soon as it
+# is known, in replies of its own. timeout bounds the waiting.
+method Start(targets: []string, wait: ?bool, timeout: ?float) -> (results: []Result)
+
+# Want workers down. Remembered over restarts of the supervisor, as Start is.
+method Stop(targets: []string, wait: ?bool, timeout: ?float) -> (results: []Result)
+
+# Replace the processes of workers by new ones, and want them up.
+method Restart(targets: []string, wait: ?bool, timeout: ?float) -> (results: []Result)
+
+# Send a signal (SIGHUP, HUP or 1) through the pidfds of the target's workers; with tree to all their descendants too.
+method Signal(target: string, signal: string, tree: ?bool) -> (signalled: []Signalled)
+
+# SIGKILL, the main process or with tree all descendants too. What follows is up to the restart policy.
+method Kill(target: string, tree: ?bool) -> (signalled: []Signalled)
+
+# Remembered events after since, oldest first; with since below 0 the newest -since. limit is 1000 at most.
+# With follow, and then more is needed: all that follow too, in further replies.
+method Events(since: ?int, follow: ?bool, limit: ?int) -> (events: []Event)
+
+# Read the configuration file again and change what changed.
+method Reload() -> (changes: []string)
+
+# Stop all workers in reverse order, then the supervisor. at_once: without grace. The reply comes before it is done.
+method Down(at_once: ?bool) -> ()
+
+# The supervisor alone.
+method About() -> (supervisor: About)
+
+# Nothing has this name; close are names that were perhaps meant.
+error UnknownTarget (target: string, close: []string)
+
+# No worker of the target has a process now.
+error NoProcess (target: string)
+
+# The caller may not.
+error Denied (reason: string)
+
+# It was not done, for this reason.
+error Refused (reason: string)
+
+# The time is over; results are those of all workers, also of those that are on their way.
+error TimedOut (results: []Result)
+
+# The configuration file cannot be used, and nothing was changed.
+error InvalidConfiguration (problems: []string)
+'''
+
+VARLINK = '''\
+# Every varlink service describes itself through this interface.
+interface org.varlink.service
+
+# The service, and the interfaces it has.
+method GetInfo() -> (
+  vendor: string,
+  product: string,
+  version: string,
+  url: string,
+  interfaces: []string
+)
+
+# The description of one of the interfaces.
+method GetInterfaceDescription(interface: string) -> (description: string)
+
+# There is no such interface here.
+error InterfaceNotFound (interface: string)
+
+# The interface has no such method.
+error MethodNotFound (method: string)
+
+# The interface has the method, and this service does not.
+error MethodNotImplemented (method: string)
+
+# A parameter is missing, unknown or unfit.
+error InvalidParameter (parameter: string)
+
+# The method answers more than once, so the call must say more.
+error ExpectedMore ()
+'''
+
+SUPERVISOR_NAME, VARLINK_NAME = "io.pidward.Supervisor", "org.varlink.service"
+DESCRIPTIONS = {VARLINK_NAME: VARLINK, SUPERVISOR_NAME: SUPERVISOR}
+
+Parameters = dict[str, str]
+"""Names of parameters and their types, as in ``{"targets": "?[]string"}``."""
+
+_METHOD = re.compile(r"^method (\w+)\(([^)]*)\)", re.MULTILINE)
+
+
+def methods_of(description: str) -> dict[str, Parameters]:
+    """Read the methods of a description, and what they take."""
+    methods = {}
+    for name, inside in _METHOD.findall(description):
+        pairs = (pair.split(":") for pair in inside.split(",") if pair.strip())
+        methods[name] = {key.strip(): kind.strip() for key, kind in pairs}
+    return methods
+
+
+METHODS = {
+    f"{interface}.{method}": takes
+    for interface, description in DESCRIPTIONS.items()
+    for method, takes in methods_of(description).items()
+}
+"""All methods by full name."""
+
+
+class Refusal(Exception):
+    """A call answered by an error: its full name, and the error's parameters."""
+
+    def __init__(self, error: str, **parameters: object) -> None:
+        super().__init__(error, parameters)
+        self.error, self.parameters = error, parameters
+
+
+def refused(error: str, **parameters: object) -> Refusal:
+    """Make an error of our own interface, by its short name."""
+    return Refusal(f"{SUPERVISOR_NAME}.{error}", **parameters)
+
+
+def invalid(parameter: str) -> Refusal:
+    """Make the error for a parameter that is missing, unknown or unfit."""
+    return Refusal(f"{VARLINK_NAME}.InvalidParameter", parameter=parameter)
+
+
+def check_call(method: str, parameters: dict[str, object]) -> None:
+    """Hold a call against the descriptions. Raises Refusal for an unknown method or an unfit parameter."""
+    takes = METHODS.get(method)
+    if takes is None:
+        interface = method.rpartition(".")[0]
+        if interface in DESCRIPTIONS:
+            raise Refusal(f"{VARLINK_NAME}.MethodNotFound", method=method)
+        raise Refusal(f"{VARLINK_NAME}.InterfaceNotFound", interface=interface)
+    for name in parameters:
+        if name not in takes:
+            raise invalid(name)
+    for name, kind in takes.items():
+        if not fits(kind, parameters.get(name)):
+            raise invalid(name)
+
+
+def fits(kind: str, value: object) -> bool:
+    """Tell whether a value is of a varlink type; only those types that parameters have."""
+    if kind.startswith("?"):
+        return value is None or fits(kind[1:], value)
+    if kind.startswith("[]"):
+        return isinstance(value, list) and all(fits(kind[2:], element) for element in value)
+    if isinstance(value, bool):
+        return kind == "bool"
+    return isinstance(value, {"string": str, "int": int, "float": int | float}.get(kind, ()))

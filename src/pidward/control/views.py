@@ -1,0 +1,87 @@
+"""Workers, events and the supervisor as the interface shows them. Pure."""
+
+from pidward.control.goals import is_as_wanted
+from pidward.core.model import ExitStatus, ProcessId, Worker
+from pidward.core.signals import signal_name
+from pidward.core.units import format_duration
+from pidward.runtime.desk import About, EventRow
+
+_BREAKS = str.maketrans("\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", " " * 11)
+
+
+def show_worker(worker: Worker, now: float) -> dict[str, object]:
+    """The interface's Worker."""
+    return {
+        "name": str(worker.name),
+        "service": worker.name.service,
+        "number": worker.name.number,
+        "wanted": worker.wanted.value,
+        "phase": worker.phase.value,
+        "reason": worker.reason,
+        "as_wanted": is_as_wanted(worker),
+        "in_phase": max(0.0, now - worker.since),
+        "ends_in": None if worker.until is None else max(0.0, worker.until - now),
+        "process": show_process(worker.process),
+        "uptime": _uptime(worker, now),
+        "restarts": worker.restarts,
+        "failures": worker.failures,
+        "last_exit": None if worker.last_exit is None else show_exit(worker.last_exit),
+    }
+
+
+def show_row(worker: Worker, now: float) -> str:
+    """One line of Table."""
+    uptime = _uptime(worker, now)
+    exit_text = "-" if worker.last_exit is None else describe_exit(worker.last_exit)
+    return (
+        f"{worker.name}\t{worker.phase.value}\t{worker.process or '-'}\t"
+        f"{'-' if uptime is None else format_duration(int(uptime))}\t{worker.restarts}\t{exit_text}\t"
+        f"{worker.reason.translate(_BREAKS) or '-'}\t{is_as_wanted(worker):d}\n"
+    )
+
+
+def show_exit(status: ExitStatus) -> dict[str, object]:
+    """The interface's Exit."""
+    return {
+        "code": status.code,
+        "signal": None if status.signal is None else signal_name(status.signal),
+        "core_dumped": status.core_dumped,
+        "source": status.source.value,
+    }
+
+
+def describe_exit(status: ExitStatus) -> str:
+    """How a process ended, in two words: ``exit 1``, ``SIGSEGV, core``, ``unknown``."""
+    if status.signal is not None:
+        return signal_name(status.signal) + (", core" if status.core_dumped else "")
+    return "unknown" if status.code is None else f"exit {status.code}"
+
+
+def show_event(row: EventRow) -> dict[str, object]:
+    """The interface's Event."""
+    return {
+        "seq": row.seq, "wall": row.wall, "kind": row.kind, "worker": row.worker, "text": row.text, "data": row.data,
+    }  # fmt: skip
+
+
+def show_about(about: About) -> dict[str, object]:
+    """The interface's About."""
+    return {
+        "version": about.version,
+        "process": str(about.process),
+        "instance": about.instance,
+        "config": about.config,
+        "uptime": about.uptime,
+        "trouble": list(about.trouble),
+    }
+
+
+def show_process(process: ProcessId | None) -> str | None:
+    """PID:INODE, or None."""
+    return None if process is None else str(process)
+
+
+def _uptime(worker: Worker, now: float) -> float | None:
+    if worker.process is None or worker.started is None:
+        return None
+    return max(0.0, now - worker.started)

@@ -1,0 +1,85 @@
+"""Answers a request when each of its workers has got where it should be, or cannot, or the time is over."""
+
+from collections.abc import Callable, Sequence
+
+from pidward.control.conversation import Conversation
+from pidward.control.goals import Goal, Outcome, judge
+from pidward.control.interface import refused
+from pidward.control.views import show_process
+from pidward.core.model import ProcessId, Worker, WorkerName
+from pidward.core.units import Instant
+from pidward.runtime.desk import Desk, EventRow
+from pidward.runtime.loop import Loop, Timer
+
+
+def result_of(name: WorkerName, worker: Worker | None, reached: bool) -> dict[str, object]:
+    """The interface's Result."""
+    if worker is None:
+        reason = "removed from the configuration"
+        return {"worker": str(name), "reached": reached, "phase": "removed", "reason": reason, "process": None}
+    return {
+        "worker": str(name),
+        "reached": reached,
+        "phase": worker.phase.value,
+        "reason": worker.reason,
+        "process": show_process(worker.process),
+    }
+
+
+class Waiting:
+    """One request of some workers. Looks again at a worker whenever something happened to it."""
+
+    def __init__(self, desk: Desk, loop: Loop, talk: Conversation, goal: Goal, names: Sequence[WorkerName]) -> None:
+        self._desk, self._loop, self._talk, self._goal = desk, loop, talk, goal
+        self._asked = Instant(desk.now())
+        self._before: dict[str, ProcessId | None] = {}
+        for name in names:
+            worker = desk.worker(name)
+            self._before[str(name)] = None if worker is None else worker.process
+        self._pending = {str(name): name for name in names}
+        self._changed: set[str] = set()
+        self._results: list[dict[str, object]] = []  # not sent yet
+        self._deadline: Timer | None = None
+        self._next_look: Timer | None = None
+
+    def begin(self, ask: Callable[[], None], timeout: float | None) -> None:
+        """Make the request, and answer it now or when the time has come."""
+        ask()
+        unsubscribe = self._desk.subscribe(self._happened)
+        self._talk.on_gone = lambda: self._end(unsubscribe)
+        if timeout is not None:
+            self._deadline = self._loop.call_at(Instant(self._loop.now() + timeout), self._time_over)
+        self._changed.update(self._pending)
+        self._look()
+
+    def _end(self, unsubscribe: Callable[[], None]) -> None:
+        unsubscribe()
+        for timer in (self._deadline, self._next_look):
+            if timer is not None:
+                timer.cancel()
+
+    def _happened(self, row: EventRow) -> None:
+        """Remember whom it was about; the loop may have something urgent to do about it first."""
+        if row.worker in self._pending:
+            if not self._changed:
+                self._next_look = self._loop.call_at(self._loop.now(), self._look)
+            self._changed.add(row.worker)
+
+    def _look(self) -> None:
+        changed, self._changed = self._changed, set()
+        for text in changed:
+            name = self._pending[text]
+            worker = self._desk.worker(name)
+            verdict = judge(self._goal, worker, self._asked, self._before[text])
+            if verdict.outcome is not Outcome.PENDING:
+                del self._pending[text]
+                self._results.append(result_of(name, worker, verdict.outcome is Outcome.REACHED))
+        if not self._pending:
+            self._talk.answer({"results": self._results})
+        elif self._results and self._talk.more:
+            results, self._results = self._results, []
+            self._talk.answer({"results": results}, continues=True)
+
+    def _time_over(self) -> None:
+        late = [result_of(name, self._desk.worker(name), reached=False) for name in self._pending.values()]
+        self._talk.fail(refused("TimedOut", results=self._results + late))
