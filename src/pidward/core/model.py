@@ -156,6 +156,7 @@ class Worker:
     since: Instant  # when it entered the phase
     until: Instant | None = None  # when the phase ends by itself; None: it does not
     process: ProcessId | None = None  # the main process while it lives
+    spawning: bool = False  # a spawn was asked for and is not answered yet
     started: Instant | None = None  # when the present or the last process was spawned
     starts: tuple[Instant, ...] = ()  # automatic starts within the start limit's window
     failures: int = 0  # ends in a row without a stable run between

@@ -35,6 +35,10 @@ class Supervisor:
         """A shutdown was asked for: nothing is started any more."""
         return self._ending is not None
 
+    def is_leaving(self, name: WorkerName) -> bool:
+        """The worker is no longer in the configuration and is forgotten as soon as it is down."""
+        return name in self._leaving
+
     def spec(self, name: WorkerName) -> ServiceSpec:
         """The present spec of a worker's service. KeyError for a worker that is not known."""
         return self._specs[name.service]
@@ -78,7 +82,7 @@ class Supervisor:
     def _step_worker(self, event: WorkerEvent, now: Instant) -> list[Action]:
         name = event.worker
         worker = self.workers.get(name)
-        if worker is None or (self._ending is not None and isinstance(event, StartAsked | RestartAsked)):
+        if worker is None or (isinstance(event, StartAsked | RestartAsked) and (self.ending or self.is_leaving(name))):
             return []
         worker, actions = step(worker, self._specs[name.service], event, now)
         self.workers[name] = worker

@@ -9,6 +9,7 @@ a question that was withdrawn) changes nothing: facts may arrive late, and a lat
 What a worker waits for, phase by phase:
 
     STARTING     Spawned or SpawnFailed; at a gate, Executed
+                 (so do STOPPING and KILLING when they came before the answer: ``Worker.spawning``)
     RUNNING      its ready delay, or its end
     READY        its end
     BACKING_OFF, SLOW_LANE   its delay
@@ -89,9 +90,9 @@ def _enter(
 
 
 def _spawned(worker: Worker, spec: ServiceSpec, event: Spawned, now: Instant) -> Step:
-    if worker.process is not None or worker.phase not in (Phase.STARTING, Phase.STOPPING, Phase.KILLING):
+    if not worker.spawning:
         return worker, [Kill(worker.name, event.process, whole_tree=False)]  # nobody may run whom nobody knows
-    worker = replace(worker, process=event.process, started=now)
+    worker = replace(worker, spawning=False, process=event.process, started=now)
     if worker.phase is Phase.STOPPING:  # asked to stop while the spawn was on its way
         return worker, [_stop_signal(worker, spec)]
     if worker.phase is Phase.KILLING:
@@ -118,9 +119,10 @@ def _serving(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
 
 
 def _spawn_failed(worker: Worker, spec: ServiceSpec, event: SpawnFailed, now: Instant) -> Step:
-    if worker.phase not in (Phase.STARTING, Phase.STOPPING, Phase.KILLING):
+    at_gate = worker.phase is Phase.STARTING and worker.process is not None
+    if not worker.spawning and not at_gate:
         return worker, []
-    worker = replace(worker, process=None, last_exit=None, failures=max(1, worker.failures))
+    worker = replace(worker, spawning=False, process=None, last_exit=None, failures=max(1, worker.failures))
     if worker.wanted is Wanted.DOWN or worker.again:
         return _ended(worker, spec, now, event.message)
     again, why = shall_restart(spec.restart, None)
@@ -141,7 +143,7 @@ def _exited(worker: Worker, spec: ServiceSpec, event: Exited, now: Instant) -> S
 
 
 def _tree_emptied(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
-    if worker.process is not None or worker.phase not in (Phase.STOPPING, Phase.KILLING):
+    if worker.process is not None or worker.spawning or worker.phase not in (Phase.STOPPING, Phase.KILLING):
         return worker, []
     return _ended(worker, spec, now)
 
@@ -159,7 +161,7 @@ def _elapsed(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
             worker, record = _enter(worker, Phase.READY, f"ran for {format_duration(spec.ready_after or 0)}", now)
             return worker, [record]
         case Phase.STOPPING:
-            who = "its tree" if worker.process is None else "it"
+            who = "its tree" if worker.process is None and not worker.spawning else "it"
             return _kill(worker, spec, f"{who} did not end within the grace of {_grace(spec)}", now)
         case Phase.KILLING:
             return replace(worker, until=Instant(now + KILL_AGAIN)), [_kill_action(worker, spec)]
@@ -220,7 +222,7 @@ def _stop(worker: Worker, spec: ServiceSpec, reason: str, now: Instant) -> Step:
         return _kill(worker, spec, reason, now)
     until = Instant(now + spec.stop.grace)
     worker, record = _enter(worker, Phase.STOPPING, reason, now, until=until)
-    if worker.process is None:  # the spawn is on its way; Spawned will find us stopping
+    if worker.spawning:  # Spawned will find us stopping
         return worker, [record]
     return worker, [record, _stop_signal(worker, spec)]
 
@@ -235,10 +237,6 @@ def _kill(worker: Worker, spec: ServiceSpec, reason: str, now: Instant, status: 
     action = _kill_action(worker, spec)
     if ended:
         action = replace(action, process=None)
-    if worker.phase is Phase.STARTING and worker.process is None:
-        # Nothing to kill yet. STOPPING without grace: Spawned will find us there, and Elapsed kills.
-        worker, record = _enter(worker, Phase.STOPPING, reason, now, until=now)
-        return worker, [record]
     after, record = _enter(
         worker, Phase.KILLING, reason, now, status,
         process=None if ended else worker.process, until=Instant(now + KILL_AGAIN),
@@ -316,7 +314,7 @@ def _start_again(worker: Worker, burst: int, reason: str, now: Instant) -> Step:
     starts = (*worker.starts, now)[-burst:] if burst else ()
     worker, record = _enter(
         worker, Phase.STARTING, reason, now, ended,
-        process=None, again=False, starts=starts, restarts=worker.restarts + 1,
+        process=None, spawning=True, again=False, starts=starts, restarts=worker.restarts + 1,
     )  # fmt: skip
     return worker, [record, Spawn(worker.name)]
 
@@ -326,7 +324,7 @@ def _start_fresh(worker: Worker, reason: str, now: Instant) -> Step:
     ended = worker.last_exit if worker.phase.has_process else None
     worker, record = _enter(
         worker, Phase.STARTING, reason, now, ended,
-        process=None, wanted=Wanted.UP, again=False, starts=(), failures=0,
+        process=None, spawning=True, wanted=Wanted.UP, again=False, starts=(), failures=0,
     )  # fmt: skip
     return worker, [record, Spawn(worker.name)]
 
