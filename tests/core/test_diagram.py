@@ -44,13 +44,22 @@ EVENTS: dict[str, list[on.WorkerEvent]] = {
 }
 
 
+PROCESSES: dict[Phase, tuple[ProcessId | None, ...]] = {
+    Phase.STARTING: (ONE, None),
+    Phase.RUNNING: (ONE,),
+    Phase.READY: (ONE,),
+    Phase.STOPPING: (ONE, None),
+    Phase.KILLING: (ONE, None),
+}
+
+
 def workers() -> list[Worker]:
     """Every kind of worker that can be in each phase."""
     found = []
     for phase in Phase:
         for wanted in Wanted:
             for failures in (0, 2):
-                for process in (ONE, None) if phase.has_process else (None,):
+                for process in PROCESSES.get(phase, (None,)):
                     found.append(Worker(
                         NAME, wanted, phase, "why", Instant(90.0), until=Instant(99.0), process=process,
                         spawning=phase is Phase.STARTING and process is None, started=Instant(90.0),
