@@ -168,15 +168,27 @@ class Place(NamedTuple):
 
 def locate() -> Place:
     """Find our own cgroup where we may make others in it: version 2, else the version 1 freezer, else none."""
-    mounts, own = _read("/proc/self/mountinfo").decode(), _read("/proc/self/cgroup").decode()
     refusals: list[str] = []
-    for version, feature in ((2, "cgroup2"), (1, "cgroup1")):
-        path = own_directory(version, mounts, own)
-        refusal = f"{feature} was taken away by {mask.VARIABLE}" if feature in mask.taken_away() else _refusal(path)
-        if path and not refusal:
-            return Place(version, path, "; ".join(refusals))
-        refusals.append(f"version {version}: {refusal}")
+    for version in (2, 1):
+        place = look_at(version)
+        if place.version:
+            return place._replace(why="; ".join(refusals))
+        refusals.append(f"version {version}: {place.why}")
     return Place(0, "", "; ".join(refusals))
+
+
+def look_at(version: int) -> Place:
+    """The place in one hierarchy, 2 or 1; its version is 0 where no group can be made, and then ``why`` says why."""
+    feature = f"cgroup{version}"
+    if feature in mask.taken_away():
+        return Place(0, "", f"{feature} was taken away by {mask.VARIABLE}")
+    path = own_directory(version, _read("/proc/self/mountinfo").decode(), _read("/proc/self/cgroup").decode())
+    if path is None:
+        return Place(0, "", "it is not mounted, or not where this process is in it")
+    for needed in (path, path + "/cgroup.procs"):
+        if not os.access(needed, os.W_OK):
+            return Place(0, "", f"{needed} is not writable")
+    return Place(version, path, "")
 
 
 def own_directory(version: int, mountinfo: str, own: str) -> str | None:
@@ -203,16 +215,6 @@ def own_directory(version: int, mountinfo: str, own: str) -> str | None:
             if (ours + "/").startswith(inside):
                 return os.path.join(mount_point, ours[len(inside) :]).rstrip("/")
     return None
-
-
-def _refusal(path: str | None) -> str:
-    """Why no group can be made in a directory; empty when one can."""
-    if path is None:
-        return "it is not mounted, or not where this process is in it"
-    for needed in (path, path + "/cgroup.procs"):
-        if not os.access(needed, os.W_OK):
-            return f"{needed} is not writable"
-    return ""
 
 
 def _unescaped(field: str) -> str:

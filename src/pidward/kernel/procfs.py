@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pidward.core.units import Bytes
+from pidward.kernel import mask
 from pidward.kernel.errors import Gone, translated
 from pidward.kernel.pidfd import Pidfd
 
@@ -96,9 +97,11 @@ def children_by_number(pid: int) -> list[int]:
     """Numbers of the children of whoever has a number; none when nobody has. Unverified."""
     try:
         threads = os.listdir(f"/proc/{pid}/task")
+        if "proc_children" in mask.taken_away():
+            return [child for child, parent in parents() if parent == pid]
         texts = [read_file(f"/proc/{pid}/task/{thread}/children") for thread in threads]
-    except FileNotFoundError:
-        return [child for child, parent in parents() if parent == pid]  # also without CONFIG_PROC_CHILDREN
+    except FileNotFoundError:  # the process, a thread of it, or, without CONFIG_PROC_CHILDREN, the file
+        return [child for child, parent in parents() if parent == pid]
     except ProcessLookupError:
         return []
     return [int(child) for text in texts for child in text.split()]

@@ -19,7 +19,7 @@ from typing import Self
 from pidward.core.model import ExitStatus, ProcessId
 from pidward.core.signals import SIGKILL
 from pidward.core.units import Seconds
-from pidward.kernel import abi
+from pidward.kernel import abi, mask
 from pidward.kernel.clock import boottime
 from pidward.kernel.errors import Denied, Exhausted, Gone, NotLeader, translated
 from pidward.kernel.pidfd import Pidfd, State
@@ -33,10 +33,12 @@ _PATIENCE = Seconds(0.2)  # with processes that run on after SIGSTOP
 
 def set_subreaper(on: bool = True) -> None:
     """Become the new parent of descendants that lose theirs (Linux 3.4). Not inherited by fork, kept over exec."""
+    doing = "become a subreaper"
+    mask.need("subreaper", doing)
     try:
         abi.call("prctl", _PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0)
     except OSError as error:
-        raise translated(error, "prctl", "become a subreaper") from error
+        raise translated(error, "prctl", doing) from error
 
 
 def reap_orphans(known: Container[int]) -> list[tuple[ProcessId, ExitStatus]]:
