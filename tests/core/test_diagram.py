@@ -53,19 +53,28 @@ PROCESSES: dict[Phase, tuple[ProcessId | None, ...]] = {
 }
 
 
+WISHES: dict[Phase, tuple[tuple[Wanted, bool], ...]] = {
+    Phase.STOPPED: ((Wanted.DOWN, False),),
+    Phase.STOPPING: ((Wanted.DOWN, False), (Wanted.UP, True)),
+    Phase.KILLING: ((Wanted.DOWN, False), (Wanted.UP, True), (Wanted.UP, False)),
+}
+"""(wanted, again) that occur in a phase; elsewhere the worker is wanted up."""
+
+
 def workers() -> list[Worker]:
     """Every kind of worker that can be in each phase."""
-    found = []
-    for phase in Phase:
-        for wanted in Wanted:
-            for failures in (0, 2):
-                for process in PROCESSES.get(phase, (None,)):
-                    found.append(Worker(
-                        NAME, wanted, phase, "why", Instant(90.0), until=Instant(99.0), process=process,
-                        spawning=phase is Phase.STARTING and process is None, started=Instant(90.0),
-                        starts=(Instant(91.0),) * (failures // 2), failures=failures, last_exit=ExitStatus(1, None),
-                    ))  # fmt: skip
-    return found
+    return [
+        Worker(
+            NAME, wanted, phase, "why", Instant(90.0), until=Instant(99.0), process=process, again=again,
+            spawning=phase is Phase.STARTING and process is None, started=Instant(90.0),
+            starts=(Instant(91.0),) * (failures // 2), failures=failures, last_exit=ExitStatus(code, None),
+        )
+        for phase in Phase
+        for wanted, again in WISHES.get(phase, ((Wanted.UP, False),))
+        for process in PROCESSES.get(phase, (None,))
+        for failures in (0, 2)
+        for code in (0, 1)
+    ]  # fmt: skip
 
 
 def draw() -> str:

@@ -6,6 +6,7 @@ processes that are proved to be the recorded ones are touched.
 
 from collections.abc import Iterator
 
+from pidward.core.units import Seconds
 from pidward.kernel.clock import boottime
 from pidward.kernel.errors import KernelError
 from pidward.kernel.pidfd import Pidfd
@@ -37,7 +38,7 @@ def clear_leftovers(store: Store, trees: Trees, boot: str) -> Iterator[str]:
             if tree is not None:
                 tree.kill()
             main.signal(9)
-            wait_exit(main, max(0.0, deadline - boottime()))
+            wait_exit(main, Seconds(max(0.0, deadline - boottime())))
             yield f"{recorded.name}: {recorded.process} was left by an earlier supervisor and was killed"
     for group in trees.leftovers():
         group.kill()

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,10 +16,9 @@ from pidward.core.spec import Configuration
 from pidward.core.units import Instant
 from pidward.kernel.cgroup import locate
 from pidward.kernel.clock import boot_id
-from pidward.kernel.limits import raise_nofile
+from pidward.kernel.limits import raise_open_files
 from pidward.kernel.signals import SignalFd
 from pidward.kernel.spawn import Spawner
-from pidward.kernel.tree import reap_orphans
 from pidward.logs.client import Pump
 from pidward.runtime.answers import Answers
 from pidward.runtime.desk import Desk
@@ -74,11 +73,11 @@ def run(options: Options) -> int:
         for directory in (options.runtime_dir, options.state_dir):
             _make_private(directory)
         _lock(options, stack)
-        trees = Trees(options.instance, options.runtime_dir, locate())
+        trees = stack.enter_context(closing(Trees(options.instance, options.runtime_dir, locate())))
         # Blocked before any thread exists, so that the descriptor alone receives them.
-        numbers = [SIGTERM, SIGINT, SIGHUP] + ([SIGCHLD] if trees.reaps_orphans else [])
+        numbers = [SIGTERM, SIGINT, SIGHUP] + ([SIGCHLD] if trees.is_walking else [])
         signals = stack.enter_context(closing(SignalFd(numbers)))
-        nofile = raise_nofile()
+        nofile, _ = raise_open_files()
         spawner = stack.enter_context(closing(Spawner()))
         loop = stack.enter_context(closing(Loop()))
         mailbox = stack.enter_context(closing(Mailbox(loop)))
@@ -148,7 +147,7 @@ class SignalListener:
         for number, pid, uid in self._signals.read():
             by = signal_name(number) + (f" from pid {pid}, uid {uid}" if pid else "")
             if number == SIGCHLD:
-                reap_orphans(self._known_pids())
+                self._supervision.reap_orphans()
             elif number == SIGHUP:
                 self._reload(by)
             else:
@@ -156,9 +155,6 @@ class SignalListener:
                 self._interrupted = self._interrupted or number == SIGINT
                 self._announce(f"{by}: stopping everything" + (" at once" if at_once else ", in order"))
                 self._supervision.feed(ShutdownAsked(by, at_once))
-
-    def _known_pids(self) -> Container[int]:
-        return self._supervision.known_pids()
 
     def _reload(self, by: str) -> None:
         try:

@@ -18,6 +18,7 @@ from pidward.core.units import Instant
 from pidward.kernel.clock import wall
 from pidward.kernel.errors import KernelError, NotChild
 from pidward.kernel.spawn import Failure, Spawner, Started
+from pidward.kernel.tree import reap_orphans
 from pidward.kernel.wait import exit_status_of, reap
 from pidward.logs.client import Pump
 from pidward.runtime.loop import READ, Loop
@@ -176,7 +177,8 @@ class Supervision:
         if result.gate is not None:
             seat.gate = result.gate
             seat.gate_watch = self._loop.watch(result.gate.fileno(), READ, lambda _events: self._gate_spoke(seat))
-            self._gates.append(seat)
+            if self._trees.birth(seat.tree).gated:
+                self._gates.append(seat)
         self.feed(on.Spawned(seat.name, result.pidfd.id, running=result.gate is None))
 
     def _spawn_failed(self, seat: Seat, failure: Failure) -> None:
@@ -287,6 +289,10 @@ class Supervision:
         key = self._next_subscriber
         self._subscribers[key] = callback
         return lambda: self._subscribers.pop(key, None) and None
+
+    def reap_orphans(self) -> None:
+        """Children that came to us when their parents ended are reaped; trees that wait to be empty are looked at."""
+        reap_orphans({seat.pidfd.id.pid for seat in self._seats.values() if seat.pidfd is not None})
 
     def reconfigure(self, configuration: Configuration, by: str) -> None:
         """Change what changed; what runs unchanged is not touched."""

@@ -6,14 +6,15 @@ directory entered at the gate; or a walk over the descendants that the kernel ha
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from zlib import crc32
 
 from pidward.core.model import WorkerName
 from pidward.core.units import Instant
-from pidward.kernel.cgroup import Group, GroupV1, Located, locate
+from pidward.kernel.cgroup import Group, GroupV1, Place
 from pidward.kernel.errors import KernelError
-from pidward.kernel.tree import WalkedTree, become_subreaper
+from pidward.kernel.tree import WalkedTree, set_subreaper
 from pidward.runtime.loop import PRIORITY, Loop
 from pidward.runtime.seat import Seat, Tree
 
@@ -33,58 +34,55 @@ class Birth:
 class Trees:
     """Makes, watches and removes the trees of all workers of one instance."""
 
-    def __init__(self, instance: str, runtime_dir: str, located: Located) -> None:
+    def __init__(self, instance: str, runtime_dir: str, place: Place) -> None:
         """Choose the rung.
 
         Args:
             instance: named in the directory, for people.
             runtime_dir: told apart by its hash, so that two instances of one name in two places do not meet.
-            located: what kernel.cgroup.locate found.
+            place: what kernel.cgroup.locate found.
         """
-        self._located = located
+        self._place = place
         self._base = f"pidward-{instance}-{crc32(os.path.realpath(runtime_dir).encode()):08x}"
-        if located.kind is None:
-            become_subreaper()
+        if self.is_walking:
+            set_subreaper()
 
     @property
-    def rung(self) -> str:
-        """"cgroup2", "cgroup1" or "walk"."""
-        return self._located.kind or "walk"
-
-    @property
-    def why(self) -> str:
-        """Why it is not a better one; empty for the best."""
-        return self._located.why
+    def is_walking(self) -> bool:
+        """No cgroup is to be had: descendants that lose their parent come to us, and are ours to reap."""
+        return self._place.version == 0
 
     def make(self, name: WorkerName) -> Tree | None:
-        """The worker's tree, empty. None on the walking rung: it begins with the process."""
-        if self._located.kind is None:
-            return None
-        leaf = f"{name.service}.{name.number}"
-        kind = Group if self._located.kind == "cgroup2" else GroupV1
-        group = kind(os.path.join(self._located.path, self._base, leaf))
-        group.create()
+        """The worker's tree, empty. None on the walking rung: there it begins with the process."""
+        group = self._place.group(f"{self._base}/{name.service}.{name.number}")
+        if group is not None:
+            group.create()
         return group
+
+    def leftovers(self) -> list[Group | GroupV1]:
+        """Groups of this instance in which somebody lives, though no worker was started yet."""
+        base = self._place.group(self._base)
+        return [base] if base is not None and base.is_populated() else []
 
     def birth(self, tree: Tree | None) -> Birth:
         """What the plan of a new process of this tree must say."""
         match tree:
-            case Group():
-                return Birth(cgroup=tree.path, gated=False)
             case GroupV1():
                 return Birth(join=(tree.path,))
+            case Group():
+                return Birth(cgroup=tree.path, gated=False)
             case _:
                 return Birth()
 
     def born(self, seat: Seat, invocation: str) -> None:
         """A process of this seat exists; on the walking rung its tree begins."""
-        if self._located.kind is None:
-            seat.tree = WalkedTree(invocation, seat.pidfd)
+        if self.is_walking:
+            seat.tree = WalkedTree(f"INVOCATION_ID={invocation}", seat.pidfd)
 
     def label(self, tree: Tree | None) -> str | None:
         """What the store keeps so that the tree is found again."""
         match tree:
-            case Group() | GroupV1():
+            case Group():
                 return tree.path
             case WalkedTree():
                 return f"mark:{tree.mark}"
@@ -93,10 +91,11 @@ class Trees:
 
     def watch(self, seat: Seat, loop: Loop, changed: Callable[[], None]) -> None:
         """Call ``changed`` when the tree may be empty; once or more often."""
-        if isinstance(seat.tree, Group):
-            events = seat.tree.open_events()
-            watch = loop.watch(events, PRIORITY, lambda _events: changed())
-            seat.emptied_watch, seat.emptied_events = watch, events
+        assert seat.tree is not None
+        events = seat.tree.open_events()
+        if events is not None:
+            seat.emptied_events = events
+            seat.emptied_watch = loop.watch(events, PRIORITY, lambda _events: changed())
             changed()  # it may have become empty before we looked
             return
 
@@ -120,8 +119,10 @@ class Trees:
 
     def remove(self, tree: Tree | None) -> None:
         """The worker is forgotten; its directory goes unless somebody still lives there."""
-        if isinstance(tree, Group | GroupV1):
-            try:
+        if isinstance(tree, Group):
+            with suppress(KernelError):  # an empty directory that stays harms nobody
                 tree.remove()
-            except KernelError:
-                pass
+
+    def close(self) -> None:
+        """At the very end: the instance's own directory goes too."""
+        self.remove(self._place.group(self._base))
