@@ -14,10 +14,8 @@ from pidward.kernel.members import kill_members, signal_members
 from pidward.kernel.procfs import read_file
 
 
-class Group:
-    """A cgroup v2 directory, which need not exist yet. A directory that does not exist holds no processes."""
-
-    version = 2
+class _Directory:
+    """What both versions do alike."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -51,6 +49,37 @@ class Group:
         for below in self._below():
             found += below.processes()
         return found
+
+    def signal_all(self, number: int) -> set[int]:
+        """Signal each process through its verified pidfd; returns their numbers. Raises Denied, Exhausted."""
+        return signal_members(self.processes, number)
+
+    def remove(self) -> bool:
+        """Remove the directory and those below it; False while processes live in it."""
+        try:
+            for below in self._below():
+                below.remove()
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                return False
+            raise translated(error, "rmdir", f"remove cgroup {self.path}") from error
+        return True
+
+    def _below(self) -> list[Self]:
+        try:
+            if os.stat(self.path).st_nlink == 2:  # "." and the entry above: no directory below
+                return []
+            with os.scandir(self.path) as entries:
+                return [type(self)(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return []
+
+
+class Group(_Directory):
+    """A cgroup v2 directory, which need not exist yet. One that does not exist holds no processes."""
 
     def is_populated(self) -> bool:
         """Somebody lives in it or below it; zombies do not count. One open, read and close."""
@@ -87,47 +116,11 @@ class Group:
         """
         if "cgroup_kill" not in mask.taken_away() and _write(self.path + "/cgroup.kill", "1"):
             return
-        self._kill_one_by_one()
-
-    def signal_all(self, number: int) -> set[int]:
-        """Signal each process through its verified pidfd; returns their numbers. Raises Denied, Exhausted."""
-        return signal_members(self.processes, number)
-
-    def remove(self) -> bool:
-        """Remove the directory and those below it; False while processes live in it."""
-        try:
-            for below in self._below():
-                below.remove()
-            os.rmdir(self.path)
-        except FileNotFoundError:
-            return True
-        except OSError as error:
-            if error.errno == errno.EBUSY:
-                return False
-            raise translated(error, "rmdir", f"remove cgroup {self.path}") from error
-        return True
-
-    def _kill_one_by_one(self) -> None:
-        self.freeze()
-        try:
-            kill_members(self.processes)
-        finally:
-            self.thaw()
-
-    def _below(self) -> list[Self]:
-        try:
-            if os.stat(self.path).st_nlink == 2:  # "." and the entry above: no directory below
-                return []
-            with os.scandir(self.path) as entries:
-                return [type(self)(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
-        except FileNotFoundError:
-            return []
+        _kill_one_by_one(self)
 
 
-class GroupV1(Group):
-    """A directory of the version 1 freezer hierarchy. Frozen processes of version 1 die only when thawed."""
-
-    version = 1
+class GroupV1(_Directory):
+    """A directory of the version 1 freezer hierarchy, else as Group. What is frozen there dies only when thawed."""
 
     def is_populated(self) -> bool:
         """Somebody lives in it or below it; zombies do not count."""
@@ -149,68 +142,81 @@ class GroupV1(Group):
 
     def kill(self) -> None:
         """SIGKILL all in it and below it: frozen, opened and verified one by one, killed, thawed. Raises as Group's."""
-        self._kill_one_by_one()
+        _kill_one_by_one(self)
 
 
-class Place(NamedTuple):
-    """Where we may make cgroups. version 0: nowhere. why: what was not to be had, in a sentence; may be empty."""
+def _kill_one_by_one(group: Group | GroupV1) -> None:
+    group.freeze()
+    try:
+        kill_members(group.processes)
+    finally:
+        group.thaw()
 
-    version: int
+
+class Located(NamedTuple):
+    """Where we may make cgroups.
+
+    kind: "cgroup2", "cgroup1" (the freezer), or None for nowhere.
+    path: our own directory there; "" for nowhere.
+    why: why it is not a better kind, in a sentence; "" for the best.
+    """
+
+    kind: str | None
     path: str
     why: str
 
-    def group(self, name: str) -> Group | GroupV1 | None:
-        """The group of this name (with "/" for groups in groups) at the place."""
-        kinds: dict[int, type[Group]] = {2: Group, 1: GroupV1}
-        kind = kinds.get(self.version)
-        return kind(f"{self.path}/{name}") if kind else None
+    def group(self, name: str) -> Group | GroupV1:
+        """The group of this name at the place, with "/" for groups in groups. ValueError for nowhere."""
+        if self.kind is None:
+            raise ValueError(f"there is no place for cgroups: {self.why}")
+        return (Group if self.kind == "cgroup2" else GroupV1)(f"{self.path}/{name}")
 
 
-def locate() -> Place:
+def locate() -> Located:
     """Find our own cgroup where we may make others in it: version 2, else the version 1 freezer, else none."""
     refusals: list[str] = []
-    for version in (2, 1):
-        place = look_at(version)
-        if place.version:
-            return place._replace(why="; ".join(refusals))
-        refusals.append(f"version {version}: {place.why}")
-    return Place(0, "", "; ".join(refusals))
+    for kind in ("cgroup2", "cgroup1"):
+        located = look_for(kind)
+        if located.kind:
+            return located._replace(why="; ".join(refusals))
+        refusals.append(f"{kind}: {located.why}")
+    return Located(None, "", "; ".join(refusals))
 
 
-def look_at(version: int) -> Place:
-    """The place in one hierarchy, 2 or 1; its version is 0 where no group can be made, and then ``why`` says why."""
-    feature = f"cgroup{version}"
-    if feature in mask.taken_away():
-        return Place(0, "", f"{feature} was taken away by {mask.VARIABLE}")
-    path = own_directory(version, _read("/proc/self/mountinfo").decode(), _read("/proc/self/cgroup").decode())
+def look_for(kind: str) -> Located:
+    """The place of one kind, "cgroup2" or "cgroup1"; nowhere when no group can be made there."""
+    if kind in mask.taken_away():
+        return Located(None, "", f"taken away by {mask.VARIABLE}")
+    path = own_directory(kind, _read("/proc/self/mountinfo").decode(), _read("/proc/self/cgroup").decode())
     if path is None:
-        return Place(0, "", "it is not mounted, or not where this process is in it")
+        return Located(None, "", "not mounted, or not where this process is in it")
     for needed in (path, path + "/cgroup.procs"):
         if not os.access(needed, os.W_OK):
-            return Place(0, "", f"{needed} is not writable")
-    return Place(version, path, "")
+            return Located(None, "", f"{needed} is not writable")
+    return Located(kind, path, "")
 
 
-def own_directory(version: int, mountinfo: str, own: str) -> str | None:
+def own_directory(kind: str, mountinfo: str, own: str) -> str | None:
     """The directory of our own cgroup; None when the hierarchy is not mounted, or not where we are in it.
 
     Args:
-        version: 2, or 1 for its freezer.
+        kind: "cgroup2", or "cgroup1" for its freezer.
         mountinfo: /proc/self/mountinfo.
         own: /proc/self/cgroup.
     """
     ours = None
     for line in own.splitlines():
         hierarchy, controllers, path = line.split(":", 2)
-        if (hierarchy == "0") if version == 2 else ("freezer" in controllers.split(",")):
+        if (hierarchy == "0") if kind == "cgroup2" else ("freezer" in controllers.split(",")):
             ours = path
     if ours is None:
         return None
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         root, mount_point = (_unescaped(field) for field in before.split()[3:5])
-        kind, _, options = after.split(" ", 2)
-        if (kind == "cgroup2") if version == 2 else (kind == "cgroup" and "freezer" in options.split(",")):
+        filesystem, _, options = after.split(" ", 2)
+        v1_freezer = filesystem == "cgroup" and "freezer" in options.split(",")
+        if filesystem == "cgroup2" if kind == "cgroup2" else v1_freezer:
             inside = root.rstrip("/") + "/"
             if (ours + "/").startswith(inside):
                 return os.path.join(mount_point, ours[len(inside) :]).rstrip("/")

@@ -3,7 +3,7 @@
 import resource
 from typing import NamedTuple
 
-from pidward.kernel.errors import KernelError, translated
+from pidward.kernel.errors import Denied, KernelError
 
 UNLIMITED = resource.RLIM_INFINITY
 RESOURCES = {
@@ -33,20 +33,21 @@ def set_limit(name: str, soft: int, hard: int) -> None:
         Denied: above the hard limit; needs CAP_SYS_RESOURCE (EPERM).
         KernelError: soft is above hard (EINVAL).
     """
-    doing = f"set limit {name} to {soft}:{hard}"
     try:
         resource.setrlimit(RESOURCES[name], (soft, hard))
-    except ValueError as error:  # what the module makes of EINVAL and EPERM
-        raise KernelError(doing, "setrlimit", why=str(error)) from error
-    except OSError as error:
-        raise translated(error, "setrlimit", doing) from error
+    except (ValueError, OSError) as error:  # the module makes a ValueError of EINVAL and of EPERM
+        refusal = KernelError if soft > hard != UNLIMITED else Denied
+        raise refusal(f"set limit {name} to {soft}:{hard}", "setrlimit", why=str(error)) from error
 
 
-def raise_open_files() -> tuple[LimitPair, LimitPair]:
-    """Raise our soft limit of open files to the hard one; returns the limits before and after.
+def raise_nofile() -> LimitPair:
+    """Raise our soft limit of open files to the hard one, where that is allowed; returns what it was before.
 
     Give workers the limits of before: programs that use select(2) break above 1024.
     """
     before = read_limit("nofile")
-    set_limit("nofile", before.hard, before.hard)
-    return before, read_limit("nofile")
+    try:
+        set_limit("nofile", before.hard, before.hard)
+    except Denied:
+        pass  # the hard limit is above fs.nr_open
+    return before

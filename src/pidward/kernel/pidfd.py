@@ -182,6 +182,11 @@ class Pidfd:
             raise ValueError(f"the handle of process {self.id} is closed")
         return self._fd
 
+    @property
+    def is_closed(self) -> bool:
+        """It was let go of."""
+        return self._fd < 0
+
     def close(self) -> None:
         """Let go of the process; harmless when done already. Unregister it from an epoll first."""
         if self._fd >= 0:

@@ -3,10 +3,11 @@
 We are a subreaper, so whoever loses its parent becomes our child. A process belongs to a worker's tree when it
 
 - descends from the worker's main process, or from another member, or
-- is our child and carries the worker's mark in the environment that it was started with, or
+- is our child and has the worker's INVOCATION_ID in the environment that it was started with, or
 - is our child and in the session of the main process, while that one is unreaped (after it the number says nothing).
 
-What this rung cannot see: a process that lost its parent, left the session and has wiped its environment.
+What this rung cannot see: a process that lost its parent, left the session and wiped its environment (also a title
+written over it, as nginx does).
 Handles are held while links between processes are followed, so no recycled number is ever taken for a member.
 """
 
@@ -23,7 +24,7 @@ from pidward.kernel import abi, mask
 from pidward.kernel.clock import boottime
 from pidward.kernel.errors import Denied, Exhausted, Gone, NotLeader, translated
 from pidward.kernel.pidfd import Pidfd, State
-from pidward.kernel.procfs import Stat, children, own_children, read, read_stat
+from pidward.kernel.procfs import Stat, children, numbers, own_children, read, read_stat
 from pidward.kernel.wait import reap
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -31,12 +32,12 @@ _AT_REST = "TtD"  # stopped, traced, or waiting for a child of vfork that is sto
 _PATIENCE = Seconds(0.2)  # with processes that run on after SIGSTOP
 
 
-def set_subreaper(on: bool = True) -> None:
+def become_subreaper() -> None:
     """Become the new parent of descendants that lose theirs (Linux 3.4). Not inherited by fork, kept over exec."""
     doing = "become a subreaper"
     mask.need("subreaper", doing)
     try:
-        abi.call("prctl", _PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0)
+        abi.call("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     except OSError as error:
         raise translated(error, "prctl", doing) from error
 
@@ -69,13 +70,16 @@ class WalkedTree:
     """The processes of one worker. The same face as a cgroup's.
 
     Args:
-        mark: an entry of the environment that only this worker's processes have, as "INVOCATION_ID=1f0c...".
-        main: the main process, borrowed; None when it was reaped.
+        mark: the INVOCATION_ID of the worker's process, random and so nobody else's.
+        main: the main process, borrowed; None, or closed, when it was reaped.
         others: numbers of our children that are the main processes of other workers; only spares looking at them.
+        everywhere: look for the mark in all processes, not only in our children: for what an earlier supervisor left.
     """
 
-    def __init__(self, mark: str, main: Pidfd | None = None, others: Container[int] = ()) -> None:
-        self.mark, self.main, self.others = mark, main, others
+    def __init__(
+        self, mark: str, main: Pidfd | None = None, others: Container[int] = (), *, everywhere: bool = False
+    ) -> None:
+        self.mark, self.main, self.others, self.everywhere = mark, main, others, everywhere
 
     def processes(self) -> list[int]:
         """Numbers of the living members."""
@@ -84,7 +88,7 @@ class WalkedTree:
 
     def is_populated(self) -> bool:
         """A member lives; zombies do not count."""
-        if self.main is not None and self.main.state() is State.RUNNING:
+        if self.main is not None and not self.main.is_closed and self.main.state() is State.RUNNING:
             return True
         with _Members(self) as members:
             return any(True for _ in members.look())
@@ -160,20 +164,24 @@ class _Members:
                 del self.held[pid]
 
     def _hold_roots(self) -> None:
-        main, ourselves, session = self._tree.main, os.getpid(), 0
-        if main is not None and main.exists():
-            session = main.id.pid
+        tree, session = self._tree, 0
+        if tree.main is not None and not tree.main.is_closed and tree.main.exists():
+            session = tree.main.id.pid
             if session not in self.held:
-                self.held[session] = Pidfd.copy_of(main.fileno(), session)
-        for pid in own_children():
-            if pid not in self._tree.others:
-                self._hold(
-                    pid,
-                    lambda process, child: (
-                        child.ppid == ourselves
-                        and (child.session == session != 0 or _carries(process, self._tree.mark))
-                    ),
-                )
+                self.held[session] = Pidfd.copy_of(tree.main.fileno(), session)
+
+        def belongs(process: Pidfd, stat: Stat) -> bool:
+            is_ours = stat.ppid == os.getpid()
+            return (is_ours and stat.session == session != 0) or (
+                (is_ours or tree.everywhere) and self._carries(process)
+            )
+
+        for pid in numbers() if tree.everywhere else own_children():
+            if pid not in tree.others and pid != os.getpid():
+                self._hold(pid, belongs)
+
+    def _carries(self, process: Pidfd) -> bool:
+        return b"INVOCATION_ID=" + os.fsencode(self._tree.mark) in read(process, "environ").split(b"\0")
 
     def _hold_child(self, pid: int, parent: Pidfd) -> bool:
         return self._hold(pid, lambda _, child: child.ppid == parent.id.pid and parent.exists())
@@ -202,10 +210,6 @@ class _Members:
             else:
                 process.close()
         return is_member
-
-
-def _carries(process: Pidfd, mark: str) -> bool:
-    return os.fsencode(mark) in read(process, "environ").split(b"\0")
 
 
 def _signal_each(processes: list[Pidfd], number: int) -> set[int]:

@@ -57,38 +57,38 @@ def clone_into_cgroup() -> str:
 
 def cgroup2() -> str:
     """A group can be made and removed; where."""
-    return _make_group(2, "cgroup.events")
+    return _make_group("cgroup2", "cgroup.events")
 
 
 def cgroup1() -> str:
     """As cgroup2, in the freezer hierarchy."""
-    return _make_group(1, "freezer.state")
+    return _make_group("cgroup1", "freezer.state")
 
 
 def cgroup_kill() -> str:
     """A group that we make has the file."""
-    _make_group(2, "cgroup.kill")
+    _make_group("cgroup2", "cgroup.kill")
     return ""
 
 
-def _make_group(version: int, file: str) -> str:
+def _make_group(kind: str, file: str) -> str:
     """Make a group that has a control file, and remove it; returns the directory where that can be done."""
-    place = cgroup.look_at(version)
-    group = place.group(f"pidward-probe-{os.getpid()}")
-    if group is None:
-        raise KernelError(f"use cgroup version {version}", why=place.why)
+    located = cgroup.look_for(kind)
+    if located.kind is None:
+        raise KernelError(f"use {kind}", why=located.why)
+    group = located.group(f"pidward-probe-{os.getpid()}")
     group.create()
     try:
         if not os.path.exists(f"{group.path}/{file}"):
-            raise KernelError("make a cgroup that serves", why=f"a new group in {place.path} has no {file}")
+            raise KernelError("make a cgroup that serves", why=f"a new group in {located.path} has no {file}")
     finally:
         group.remove()
-    return place.path
+    return located.path
 
 
 def subreaper() -> str:
     """For ourselves."""
-    tree.set_subreaper()
+    tree.become_subreaper()
     return ""
 
 
