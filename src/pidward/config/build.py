@@ -54,8 +54,7 @@ class _Service:
 
     def check(self) -> None:
         """Report what is wrong with keys that are right one by one."""
-        if self.whole and "command" not in self.values:
-            self.report.at_key(("service", self.name), "a service needs a command")
+        self._check_command()
         self._check_umask()
         restart = self.values.get("restart", {})
         if restart is not INVALID and INVALID not in restart.values():
@@ -75,6 +74,13 @@ class _Service:
         values["ready_after"] = values.pop("ready", {}).get("after")
         origin = self.report.place(self.path("command"))
         return ServiceSpec(name=self.name, execution=Execution(**execution), origin=origin, **values)
+
+    def _check_command(self) -> None:
+        if self.whole and "command" not in self.values:
+            self.report.at_key(("service", self.name), "a service needs a command")
+        command = self.values.get("command", INVALID)
+        if command is not INVALID and not command[0]:
+            self.report.at_value((*self.path("command"), 0), "the program must not be empty")
 
     def _check_umask(self) -> None:
         # tomllib does not tell 0o22 from 22, and who writes 22 means the first.

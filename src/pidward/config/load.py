@@ -55,12 +55,8 @@ def parse(text: str, path: str) -> Configuration:
 
 
 def _bytes_of(path: str) -> bytes:
-    # O_NONBLOCK: a FIFO without a writer must not hang us before we see what it is.
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    with open(fd, "rb") as file:
-        status = os.fstat(fd)
-        if stat.S_ISDIR(status.st_mode):
-            raise ValueError("is a directory")
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("is not a regular file")
         if os.geteuid() == 0 and status.st_mode & stat.S_IWOTH:
@@ -69,6 +65,11 @@ def _bytes_of(path: str) -> bytes:
     if len(data) > MAX_FILE:
         raise ValueError(f"is larger than {MAX_FILE >> 20} MiB")
     return data
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """A FIFO without a writer must not hang us before we see what it is."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _refused(path: str, message: str, line: int = 0, column: int = 0) -> ConfigError:
@@ -82,7 +83,7 @@ def _syntax_error(path: str, text: str, message: str) -> ConfigError:
         return _refused(path, message, 1, 1)
     if found[2]:
         return _refused(path, found[1], int(found[2]), int(found[3]))
-    return _refused(path, f"{found[1]} at the end", text.count("\n") + 1, len(text) - text.rfind("\n"))
+    return _refused(path, found[1], text.count("\n") + 1, len(text) - text.rfind("\n"))
 
 
 def _place_of_byte(data: bytes, at: int) -> tuple[int, int]:

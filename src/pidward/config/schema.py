@@ -126,27 +126,31 @@ LOGS = table(
 )  # fmt: skip
 
 
-def _limit(name: str, about: str, example: str) -> Key:
-    return Key(name, limit(in_bytes="MiB" in example), about, example, unset="pidward's own")
+def _bytes(name: str, about: str, example: str) -> Key:
+    return Key(name, limit(in_bytes=True), about, example, unset="pidward's own")
+
+
+def _count(name: str, about: str, example: str) -> Key:
+    return Key(name, limit(in_bytes=False), about, example, unset="pidward's own")
 
 
 LIMITS = table(
-    _limit("as", "address space", '"4096MiB"'),
-    _limit("core", "size of a core file", '[0, "1024MiB"]'),
-    _limit("cpu", "CPU time, in seconds", "3600"),
-    _limit("data", "data segment and heap", '"1024MiB"'),
-    _limit("fsize", "size of a file it writes", '"1024MiB"'),
-    _limit("locks", "file locks; Linux ignores it", "100"),
-    _limit("memlock", "memory locked into RAM", '"64MiB"'),
-    _limit("msgqueue", "POSIX message queues", '"1MiB"'),
-    _limit("nice", "20 minus the lowest nice value it may choose", "20"),
-    _limit("nofile", "highest descriptor number plus one", "[1024, 65536]"),
-    _limit("nproc", "processes and threads of its user", "500"),
-    _limit("rss", "resident set; Linux ignores it", '"512MiB"'),
-    _limit("rtprio", "real-time priority", "0"),
-    _limit("rttime", "real-time CPU time without a blocking call, in microseconds", "200000"),
-    _limit("sigpending", "queued signals of its user", "1000"),
-    _limit("stack", "main thread's stack", '["8MiB", "infinity"]'),
+    _bytes("as", "address space", '"4096MiB"'),
+    _bytes("core", "size of a core file", '[0, "1024MiB"]'),
+    _count("cpu", "CPU time, in seconds", "3600"),
+    _bytes("data", "data segment and heap", '"1024MiB"'),
+    _bytes("fsize", "size of a file it writes", '"1024MiB"'),
+    _count("locks", "file locks; Linux ignores it", "100"),
+    _bytes("memlock", "memory locked into RAM", '"64MiB"'),
+    _bytes("msgqueue", "POSIX message queues", '"1MiB"'),
+    _count("nice", "20 minus the lowest nice value it may choose", "20"),
+    _count("nofile", "highest descriptor number plus one", "[1024, 65536]"),
+    _count("nproc", "processes and threads of its user", "500"),
+    _bytes("rss", "resident set; Linux ignores it", '"512MiB"'),
+    _count("rtprio", "real-time priority", "0"),
+    _count("rttime", "real-time CPU time without a blocking call, in microseconds", "200000"),
+    _count("sigpending", "queued signals of its user", "1000"),
+    _bytes("stack", "main thread's stack", '["8MiB", "infinity"]'),
 )
 
 ENV = Named(check_variable_name, ENV_VALUE, words="a table of strings")

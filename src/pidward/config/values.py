@@ -48,9 +48,9 @@ def unlike(expected: str, value: object) -> ValueError:
 
 def _shown(value: object) -> str:
     match value:
-        case bool() | float():
+        case bool():
             return written(value)
-        case int():
+        case int() | float():
             return f"the number {value}"
         case str():
             return f"the string {value!r}"
