@@ -1,0 +1,1 @@
+"""pidward measured beside its peers. Run as ``python -m bench``; see README.md."""

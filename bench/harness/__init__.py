@@ -1,0 +1,1 @@
+"""What all measurements share: timing, the process tree of a peer, rows of results."""

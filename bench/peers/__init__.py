@@ -1,0 +1,1 @@
+"""One adapter a supervisor. See README.md for how to add one."""
