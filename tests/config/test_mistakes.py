@@ -272,6 +272,7 @@ nice = 99
 
 def test_a_refused_value_is_not_reported_twice() -> None:
     assert len(in_service("restart = { delay = 'x', max_delay = 0 }")) == 1
+    assert len(in_service("restart = { never_on = ['FOO'], always_on = ['FOO'] }")) == 2
     assert mistakes("[service.web]\ncommand = []") == ["f:2:11: service.web.command: must not be empty"]
 
 

@@ -1,7 +1,6 @@
 """What a single value may be: each kind reads one and prints one, or says what was expected."""
 
 import enum
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,7 +112,7 @@ def number(low: float, high: float) -> Kind:
     def parse(value: object) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise unlike("a number", value)
-        if math.isnan(value) or not low <= value <= high:
+        if not low <= value <= high:
             raise ValueError(f"must be between {low:g} and {high:g}, got {value}")
         return float(value)
 
