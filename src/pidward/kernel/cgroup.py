@@ -85,15 +85,10 @@ class Group(_Directory):
         """Somebody lives in it or below it; zombies do not count. One open, read and close."""
         return b"populated 1" in _read(self.path + "/cgroup.events")
 
-    def open_events(self) -> int | None:
-        """A descriptor on which EPOLLPRI tells that ``is_populated`` may have changed; the caller's.
-
-        None where there is none (version 1), or the directory does not exist.
-        """
+    def open_events(self) -> int:
+        """A descriptor on which EPOLLPRI tells that ``is_populated`` may have changed; the caller's."""
         try:
             return os.open(self.path + "/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
         except OSError as error:
             raise translated(error, "open", f"watch cgroup {self.path}") from error
 
@@ -127,7 +122,7 @@ class GroupV1(_Directory):
         return bool(self.processes())
 
     def open_events(self) -> None:
-        """Version 1 tells nobody."""
+        """Version 1 tells nobody; look again when a child of ours ended."""
         return
 
     def freeze(self) -> bool:
