@@ -25,6 +25,7 @@ COMMON = ["-O2", "-std=gnu11", "-Wall", "-Wextra"]
 # The extension carries no compile options of its own: it names the module, the source and the tag of the file.
 SPAWN = Extension("pidward.kernel._spawn", ["native/spawn.c"], py_limited_api=STABLE_ABI, optional=True)
 SHIM_SOURCE = "native/shim.c"
+SHIM_FLAGS = ["-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector", "-s"]
 
 
 def compilers() -> list[list[str]]:
@@ -86,7 +87,7 @@ class BuildNative(build_ext):
     def build_shim(self) -> str:
         """Build the static program beside the package, in the source tree for an editable install."""
         package = Path("src/pidward") if self.editable_mode else Path(self.build_lib, "pidward")
-        return compile_file(SHIM_SOURCE, package / "native" / "shim", ["-static"])
+        return compile_file(SHIM_SOURCE, package / "native" / "shim", SHIM_FLAGS)
 
     def built(self) -> list[Path]:
         """What is there now, for the tag of the wheel."""

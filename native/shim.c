@@ -11,10 +11,9 @@
  * tells a successful exec, which closes it, from a death at the gate.
  *
  * Built by setup.py; by hand:
- *   gcc -O2 -std=gnu11 -Wall -Wextra -Werror -static -nostdlib -ffreestanding -fno-pie -no-pie -fno-stack-protector \
- *       -fno-asynchronous-unwind-tables native/shim.c -o src/pidward/native/shim
+ *   gcc -O2 -std=gnu11 -Wall -Wextra -Werror -static -nostdlib -ffreestanding -fno-pie -no-pie \
+ *       -fno-stack-protector -s native/shim.c -o src/pidward/native/shim
  */
-#include <linux/fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +25,9 @@ __asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16,
 __asm__(".globl _start\n_start:\n\tmov x29, xzr\n\tmov x0, sp\n\tbl begin\n\tbrk #1\n");
 #endif
 
-enum { MOST_GROUPS = 65536, NO_SIGNAL = 0x4000, GONE = 125, FAILED = 127, PERMISSION = 1, INVALID = 22, INTERRUPTED = 4 };
+enum { MOST_GROUPS = 65536, GONE = 125, FAILED = 127 };
+enum { PERMISSION = 1, INTERRUPTED = 4, INVALID = 22 };
+enum { WRITE = 1, PATH = 010000000, CLOSE_ON_EXEC = 02000000, HERE = -100, SET_FLAGS = 2, NO_SIGNAL = 0x4000 };
 
 static void __attribute__((noreturn)) leave(int code)
 {
@@ -67,10 +68,10 @@ static void wait_at_gate(void)
 
 static long join(const char *directory)
 {
-    long dir = sys(openat, AT_FDCWD, directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    long dir = sys(openat, HERE, directory, PATH | CLOSE_ON_EXEC);
     if (dir < 0)
         return dir;
-    long procs = sys(openat, dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    long procs = sys(openat, dir, "cgroup.procs", WRITE | CLOSE_ON_EXEC);
     sys(close, dir);
     if (procs < 0)
         return procs;
@@ -124,7 +125,7 @@ void __attribute__((noreturn, used)) begin(char **stack)
 
     if (argc < 5)
         leave(FAILED);
-    check("gate", sys(fcntl, GATE_FD, F_SETFD, FD_CLOEXEC));
+    check("gate", sys(fcntl, GATE_FD, SET_FLAGS, 1));
     wait_at_gate();
     for (; **next; next++)
         check("cgroup", join(*next));

@@ -223,7 +223,14 @@ static PyObject *spawn(PyObject *module, PyObject *args)
     return result;
 }
 
+static PyObject *grants(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(nothing))
+{
+    int can = granted();
+    return Py_BuildValue("(NN)", PyBool_FromLong(can & CAN_SPAWN), PyBool_FromLong(can & CAN_PLACE));
+}
+
 static PyMethodDef functions[] = {
+    {"granted", grants, METH_NOARGS, "granted() -> (clone3 and close_range work, CLONE_INTO_CGROUP does)"},
     {"spawn", spawn, METH_VARARGS, "spawn(batch, threads, reserved, placeholder) -> outcomes in order"},
     {NULL, NULL, 0, NULL},
 };

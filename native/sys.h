@@ -1,24 +1,25 @@
 /* System calls without libc: a result below zero is minus the errno, and nothing outside the registers is touched.
  *
  * A child made with CLONE_VM | CLONE_VFORK shares the caller's memory, thread-local errno included, and the shim is
- * linked without libc; both need exactly this. Numbers that are younger than some kernel headers are spelled out:
- * they are the same on every architecture.
+ * linked without libc; both need exactly this. The numbers are spelled out, as old headers lack the younger calls and
+ * freestanding compilers all headers.
  */
 #ifndef PIDWARD_SYS_H
 #define PIDWARD_SYS_H
 
-#include <asm/unistd.h>
-
-#ifndef __NR_clone3
-#define __NR_clone3 435
-#endif
-#ifndef __NR_close_range
-#define __NR_close_range 436
-#endif
-
 #define GATE_FD 3 /* where the shim finds its end of the gate */
 
+enum { NR_clone3 = 435, NR_close_range = 436 }; /* as everywhere since 5.1 */
+
 #if defined(__x86_64__)
+
+enum {
+    NR_read = 0, NR_write = 1, NR_close = 3, NR_rt_sigaction = 13, NR_rt_sigprocmask = 14, NR_sendto = 44,
+    NR_socketpair = 53, NR_execve = 59, NR_fcntl = 72, NR_chdir = 80, NR_umask = 95, NR_setsid = 112,
+    NR_getgroups = 115, NR_setgroups = 116, NR_setresuid = 117, NR_getresuid = 118, NR_setresgid = 119,
+    NR_getresgid = 120, NR_setpriority = 141, NR_exit_group = 231, NR_waitid = 247, NR_openat = 257,
+    NR_dup3 = 292, NR_prlimit64 = 302, NR_getrandom = 318,
+};
 
 static inline long sys6(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -34,6 +35,14 @@ static inline long sys6(long number, long a, long b, long c, long d, long e, lon
 }
 
 #elif defined(__aarch64__)
+
+enum { /* include/uapi/asm-generic/unistd.h */
+    NR_dup3 = 24, NR_fcntl = 25, NR_chdir = 49, NR_openat = 56, NR_close = 57, NR_read = 63, NR_write = 64,
+    NR_exit_group = 94, NR_waitid = 95, NR_rt_sigaction = 134, NR_rt_sigprocmask = 135, NR_setpriority = 140,
+    NR_setresuid = 147, NR_getresuid = 148, NR_setresgid = 149, NR_getresgid = 150, NR_setsid = 157,
+    NR_getgroups = 158, NR_setgroups = 159, NR_umask = 166, NR_socketpair = 199, NR_sendto = 206,
+    NR_execve = 221, NR_prlimit64 = 261, NR_getrandom = 278,
+};
 
 static inline long sys6(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -59,6 +68,6 @@ static inline long sys6(long number, long a, long b, long c, long d, long e, lon
     sys6(number, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* sys(openat, AT_FDCWD, path, flags): arguments that are not given are 0. */
-#define sys(name, ...) SYS_WITH_ZEROS(__NR_##name, __VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+#define sys(name, ...) SYS_WITH_ZEROS(NR_##name, __VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
 #endif

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from pidward.kernel.pidfd import Pidfd
 
+
 @dataclass(frozen=True, slots=True)
 class Ids:
     """Whom the program runs as: real, effective and saved ids alike, and exactly these supplementary groups."""

@@ -120,6 +120,8 @@ def open_stream(number: int, path: bytes, flags: int) -> None:
 
 def become(uid: int, gid: int, groups: tuple[int, ...]) -> None:
     """Change rights, the user last, and see that it is so."""
+    if 2**32 - 1 in (uid, gid):  # which would mean: leave it as it is
+        raise OSError(errno.EINVAL, "no such id")
     os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)

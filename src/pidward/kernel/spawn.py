@@ -42,19 +42,31 @@ def native_is_built() -> bool:
     return _IS_BUILT and os.access(SHIM, os.X_OK)
 
 
+def _granted() -> tuple[bool, bool]:
+    """Whether clone3 can be used here, and whether it can place a child into a cgroup."""
+    masked = taken_away()
+    if not native_is_built() or not masked.isdisjoint({"native", "clone3"}):
+        return False, False
+    can_spawn, can_place = _spawn.granted()
+    return can_spawn, can_place and "clone_into_cgroup" not in masked
+
+
 class Spawner:
     """Starts processes. One call at a time; owns two descriptors on the native rung.
 
+    Takes the native rung where it is built and the kernel grants clone3 and close_range (Linux 5.9), which it finds
+    out by trying. Where clone3 cannot place a child into its cgroup (before 5.7), the shim enters it before exec.
+
     Args:
-        native: use clone3 where it is built (Linux 5.9, x86-64 and aarch64); False takes the pure-Python rung.
-        into_cgroup: clone3 may place the child into its cgroup (Linux 5.7); else the shim enters it before exec.
-            PIDWARD_FEATURES_MASK takes "native" and "clone_into_cgroup" away.
+        native: False takes the pure-Python rung in any case.
+        into_cgroup: False lets the shim enter the cgroup in any case.
     """
 
     def __init__(self, *, native: bool = True, into_cgroup: bool = True) -> None:
+        can_spawn, can_place = _granted()
         self._rung: _Rung
-        if native and native_is_built() and "native" not in taken_away():
-            self._rung = _Native(into_cgroup and "clone_into_cgroup" not in taken_away())
+        if native and can_spawn:
+            self._rung = _Native(into_cgroup and can_place)
         else:
             from pidward.kernel.spawn_python import PythonRung  # noqa: PLC0415 - most never need it
 

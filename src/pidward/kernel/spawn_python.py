@@ -32,10 +32,10 @@ class PythonRung:
     """Starts processes without the native part; see ``spawn.Spawner`` for the contract."""
 
     def prepare(self, plan: Plan) -> "Prepared":
-        """The plan is as ready as it can be; only what exec would refuse later is refused now."""
+        """A copy of the plan, as it is as ready as it can be; only what exec would refuse is refused now."""
         if any(b"\0" in text for text in (plan.path, *plan.argv, *plan.env)):
             raise ValueError("embedded null byte")
-        return plan
+        return replace(plan)
 
     def spawn(self, batch: Sequence["Prepared"], threads: int) -> list[Started | Failure]:
         """Start one after the other."""
