@@ -9,7 +9,6 @@ import os
 import struct
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 _NEW = {"pidfd_send_signal": 424, "clone3": 435, "pidfd_getfd": 438}
 _X86_64 = {"waitid": 247, "name_to_handle_at": 303, "open_by_handle_at": 304}
@@ -48,7 +47,7 @@ def _function(name: str) -> Callable[..., int]:
     return lambda *arguments: syscall(number, *arguments)
 
 
-def call(name: str, *arguments: Any) -> int:
+def call(name: str, *arguments: object) -> int:
     """Make a call of the table; pointers are None, bytes to read, or a ``buffer`` to fill. Raises OSError."""
     result = _function(name)(*arguments)
     if result < 0:

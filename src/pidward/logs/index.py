@@ -1,0 +1,97 @@
+"""The index of a stream: which bytes of the spool are where in the log files, and when they were put there.
+
+A file of fixed-size records, appended to after the data they speak of; the last one is the truth about how far the
+pump has come. It lies beside the spool, not beside the logs, so that moving or deleting a log loses no position.
+Rotation renames log files only: a record names its file by inode.
+"""
+
+import errno
+import os
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LAYOUT = struct.Struct("<4Q")
+SIZE = _LAYOUT.size
+"""32 bytes: a divisor of the page size, so that no record is ever written in part."""
+
+
+class Record:
+    """A step of the pump.
+
+    file: inode of the log file; 0 when the spool with the inode ``log_end`` is finished and the next one begins.
+    log_end: size of the log file after the step; the step began where the record before it ended.
+    spool_end: how far the spool has been read after the step.
+    wall_ns: when, in nanoseconds since 1970.
+    """
+
+    __slots__ = ("file", "log_end", "spool_end", "wall_ns")
+
+    def __init__(self, file: int, log_end: int, spool_end: int, wall_ns: int) -> None:
+        self.file, self.log_end, self.spool_end, self.wall_ns = file, log_end, spool_end, wall_ns
+
+    def pack(self) -> bytes:
+        """The record as in the file."""
+        return _LAYOUT.pack(self.file, self.log_end, self.spool_end, self.wall_ns)
+
+    def finishes(self, spool_inode: int) -> bool:
+        """This record says that the spool is finished."""
+        return self.file == 0 and self.log_end == spool_inode
+
+
+def finished(spool_inode: int, wall_ns: int) -> Record:
+    """The record after the last byte of a spool that is about to be deleted."""
+    return Record(0, spool_inode, 0, wall_ns)
+
+
+def unpack(data: bytes) -> "Iterator[Record]":
+    """All whole records."""
+    for fields in _LAYOUT.iter_unpack(data[: len(data) // SIZE * SIZE]):
+        yield Record(*fields)
+
+
+def read(fd: int, first: int, count: int) -> list[Record]:
+    """Records by number, from an open index; fewer where the file ends."""
+    return list(unpack(os.pread(fd, count * SIZE, first * SIZE)))
+
+
+def count(fd: int) -> int:
+    """How many whole records there are."""
+    return os.fstat(fd).st_size // SIZE
+
+
+def prune(path: str, fd: int, kept: "set[int]") -> int:
+    """Forget the records of deleted log files, once they are half of the index.
+
+    Args:
+        path: of the index; replaced in one step, so that it is whole at any moment.
+        fd: the open index; closed when it was replaced.
+        kept: inodes of the log files that exist.
+
+    Returns:
+        The descriptor to go on with.
+    """
+    total, dead = count(fd), 0
+    while dead < total:
+        chunk = read(fd, dead, 4096)
+        alive = next((i for i, record in enumerate(chunk) if record.file in kept), None)
+        dead += len(chunk) if alive is None else alive
+        if alive is not None:
+            break
+    if dead * 2 < total or dead == total:
+        return fd
+    temporary = f"{path}.new"
+    new = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        for first in range(dead, total, 4096):
+            chunk_bytes = os.pread(fd, 4096 * SIZE, first * SIZE)
+            if os.write(new, chunk_bytes) != len(chunk_bytes):
+                raise OSError(errno.ENOSPC, "could not be written whole", temporary)
+        os.rename(temporary, path)
+    except OSError:
+        os.close(new)
+        return fd  # the long index serves as well; the next rotation tries again
+    os.close(fd)
+    return new

@@ -1,0 +1,290 @@
+"""The pump process: moves what workers write from their spools into log files, and sleeps when nobody writes.
+
+A spool that rests has a one-shot inotify watch; the first byte wakes the pump. While any spool grows the pump looks
+at the growing ones every 50 ms, and a busy worker costs it no event of its own. Which streams there are is said by
+the supervisor over a SOCK_SEQPACKET socket; its end of file means that the supervisor is gone, and after moving what
+is there the pump ends too. All that must be remembered is in the indexes.
+
+Messages are marshalled tuples, because json costs 1.2 MiB here; both ends are the same interpreter.
+
+    to the pump      ("keep", policy, streams)  ("forget", policy, streams)  ("drain",)
+    from the pump    ("ready",)  ("gone", stream)  ("drained",)  ("dropped", stream, bytes)  ("trouble", sentence)
+
+A policy is (log dir, max size, keep, spool limit).
+"""
+
+import _signal  # type: ignore[import-not-found]  # the module above it makes enums of all numbers, 0.9 MiB
+import fcntl
+import marshal
+import os
+import select
+import time
+
+from pidward.kernel.errors import KernelError
+from pidward.kernel.inotify import MODIFY, ONE_SHOT, QUEUE_OVERFLOW, Inotify
+from pidward.logs.layout import LOCK, retired, spool_path
+from pidward.logs.mover import BUFFER_SIZE, Mover, Policy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_MESSAGE = 128 * 1024
+TICK_MS = 50
+QUIET_TICKS = 4
+"""Ticks without a new byte after which a stream is watched instead."""
+TURN_STEPS = 16
+"""Buffers that one stream may move before the next one has its turn."""
+MAX_OPEN = 1024
+"""Streams whose three files stay open."""
+POLL_MS = 1000
+"""How often the streams are looked at for which the system has no watch left."""
+RETRY_FIRST, RETRY_LAST = 0.5, 8.0
+"""Seconds between tries to write logs that cannot be written; doubled each time."""
+
+
+class Pump:
+    """The process.
+
+    Args:
+        control: the socket to the supervisor, non-blocking.
+        spools: the spool directory.
+    """
+
+    def __init__(self, control: int, spools: str) -> None:
+        self._control, self._spools = control, spools
+        self._asleep, self._ticking = select.poll(), select.poll()
+        self._asleep.register(control, select.POLLIN)
+        self._ticking.register(control, select.POLLIN)
+        self._inotify: Inotify | None = None
+        self._kept: dict[str, Policy] = {}
+        self._leaving: dict[str, Policy] = {}
+        self._movers: dict[str, Mover] = {}  # the least recently woken first
+        self._growing: dict[str, int] = {}  # ticks since the last byte
+        self._watches: dict[int, str] = {}
+        self._unwatched: set[str] = set()
+        self._blocked: set[str] = set()
+        self._look_at = self._retry_at = 0.0
+        self._retry_delay = RETRY_FIRST
+        self._hurry = False
+        self._troubles: dict[str, str] = {}
+        self._max_open = max(16, min(MAX_OPEN, (os.sysconf("SC_OPEN_MAX") - 32) // 3))
+
+    def run(self) -> None:
+        """Move until the supervisor is gone."""
+        self._send("ready")
+        try:
+            self._inotify = Inotify()
+            self._asleep.register(self._inotify.fileno(), select.POLLIN)
+        except KernelError as error:
+            self._cannot_watch(error)
+        while True:
+            poll, timeout = self._rest_of_turn()
+            poll.poll(timeout)
+            if not self._read_control():
+                break
+            self._read_events()
+            self._turn()
+        self._drain()
+
+    def _rest_of_turn(self) -> "tuple[select.poll, int | None]":
+        """How to sleep, in milliseconds: shortly while something grows, else until something happens."""
+        if self._hurry:
+            return self._ticking, 0
+        if self._growing:
+            return self._ticking, TICK_MS
+        if self._blocked or self._unwatched:
+            return self._asleep, POLL_MS
+        return self._asleep, None
+
+    # --- the supervisor
+
+    def _read_control(self) -> bool:
+        """Obey all messages that are there; False at the end of file."""
+        while True:
+            try:
+                message = os.read(self._control, MAX_MESSAGE)
+            except BlockingIOError:
+                return True
+            except ConnectionResetError:
+                return False
+            if not message:
+                return False
+            self._obey(*marshal.loads(message))  # noqa: S302 - from the program that started us
+
+    def _obey(self, verb: str, *arguments: "Any") -> None:
+        if verb == "drain":
+            self._drain()
+            self._send("drained")
+            return
+        fields, streams = arguments
+        policy = Policy(*fields)
+        for stream in streams:
+            self._close(stream)
+            if verb == "keep":
+                self._kept[stream] = policy
+            else:
+                self._kept.pop(stream, None)
+                self._leaving[stream] = policy
+            self._growing[stream] = QUIET_TICKS  # looked at once, then watched
+
+    def _send(self, *message: str | int) -> None:
+        """Tell the supervisor; one that does not listen misses it, and nothing waits."""
+        try:
+            os.write(self._control, marshal.dumps(message))
+        except OSError:
+            pass
+
+    def _trouble(self, what: str, sentence: str) -> None:
+        """Tell of a trouble, or with an empty sentence that it is over."""
+        if self._troubles.get(what, "") != sentence:
+            self._troubles[what] = sentence
+            self._send("trouble", " ".join(text for text in self._troubles.values() if text))
+
+    # --- what happens to files
+
+    def _read_events(self) -> None:
+        while self._inotify and (events := self._inotify.read()):
+            for event in events:
+                if event.mask & QUEUE_OVERFLOW:
+                    self._watches.clear()
+                    for stream in self._kept:
+                        self._growing.setdefault(stream, QUIET_TICKS)
+                elif (woken := self._watches.pop(event.watch, None)) is not None:
+                    self._growing[woken] = 0
+                    if mover := self._movers.pop(woken, None):
+                        self._movers[woken] = mover
+
+    def _turn(self) -> None:
+        """Give each growing stream its turn."""
+        self._hurry = False
+        now = time.monotonic()
+        if self._unwatched and now >= self._look_at:
+            self._look_at = now + POLL_MS / 1000
+            self._wake(self._unwatched)
+        if self._blocked and now >= self._retry_at:
+            self._retry_at, self._retry_delay = now + self._retry_delay, min(self._retry_delay * 2, RETRY_LAST)
+            self._wake(self._blocked)
+        for stream in list(self._growing):
+            self._attempt(stream, TURN_STEPS * BUFFER_SIZE, BUFFER_SIZE)
+        if not self._blocked:
+            self._retry_delay = RETRY_FIRST
+            self._trouble("log", "")
+
+    def _wake(self, streams: set[str]) -> None:
+        for stream in streams:
+            self._growing.setdefault(stream, QUIET_TICKS)
+        streams.clear()
+
+    def _attempt(self, stream: str, most: int, least: int) -> None:
+        """Move at most about ``most`` bytes while ``least`` are there. What cannot be moved stays in the spool."""
+        try:
+            self._serve(stream, most, least)
+        except OSError as error:
+            del self._growing[stream]
+            self._close(stream)
+            self._blocked.add(stream)
+            self._trouble("log", _explain(stream, error))
+
+    def _serve(self, stream: str, most: int, least: int) -> None:
+        mover = self._open(stream)
+        if mover is None:
+            del self._growing[stream]
+            return
+        now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        moved = step = mover.move(now)
+        while step and mover.behind >= least and moved < most:
+            step = mover.move(now)
+            moved += step
+        if mover.mentioned:
+            self._send("dropped", stream, mover.mentioned)
+            mover.mentioned = 0
+        self._hurry = self._hurry or mover.behind >= BUFFER_SIZE
+        self._growing[stream] = 0 if moved else self._growing[stream] + 1
+        if self._growing[stream] > QUIET_TICKS:
+            self._rest(stream, mover, now)
+
+    def _rest(self, stream: str, mover: Mover, now: int) -> None:
+        """Watch a quiet stream, or finish it when its worker is forgotten."""
+        if mover.retired:
+            mover.finish(now)
+            self._close(stream)
+            return
+        self._watch(stream)
+        if mover.unread():  # written before the watch was there
+            self._growing[stream] = 0
+            return
+        if mover.deleted:  # by a person: be ready for the next worker's
+            self._close(stream)
+            self._growing[stream] = 0
+            return
+        mover.rest()
+        self._trouble("hole", mover.trouble)
+        del self._growing[stream]
+
+    def _watch(self, stream: str) -> None:
+        try:
+            if self._inotify:
+                self._watches[self._inotify.add(spool_path(self._spools, stream), MODIFY | ONE_SHOT)] = stream
+            else:
+                self._unwatched.add(stream)
+        except KernelError as error:
+            self._unwatched.add(stream)
+            self._cannot_watch(error)
+
+    def _cannot_watch(self, error: KernelError) -> None:
+        self._trouble("watch", f"{error}; output is looked for once a second instead.")
+
+    # --- open files
+
+    def _open(self, stream: str) -> Mover | None:
+        """The stream's open files; None when it is to be left alone."""
+        mover = self._movers.get(stream)
+        if mover is not None:
+            return mover
+        policy = self._kept.get(stream)
+        if policy is None:
+            policy = self._leaving.get(stream)
+            if policy is None or not os.path.lexists(retired(spool_path(self._spools, stream))):
+                self._leaving.pop(stream, None)
+                self._send("gone", stream)
+                return None
+        while len(self._movers) >= self._max_open:
+            self._close(next(iter(self._movers)))
+        mover = self._movers[stream] = Mover(self._spools, stream, policy)
+        return mover
+
+    def _close(self, stream: str) -> None:
+        mover = self._movers.pop(stream, None)
+        if mover is not None:
+            mover.close()
+
+    def _drain(self) -> None:
+        """Move all that was written until now, by everybody whose log can be written."""
+        self._read_events()
+        self._wake(self._unwatched)
+        for stream in list(self._growing):
+            try:
+                mover = self._open(stream)
+                written = mover.unread() if mover else 0
+            except OSError:
+                written = 0  # said by the attempt
+            self._attempt(stream, written, 1)
+
+
+def _explain(stream: str, error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    return (
+        f"the log of {stream} cannot be written: {error.strerror}{where}; output waits in its spool up to spool_limit, "
+        "then the oldest is dropped; make space or check logs.dir."
+    )
+
+
+def main(spools: str) -> None:
+    """Be the pump, with the control socket as descriptor 0; returns when the supervisor is gone."""
+    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+        _signal.signal(number, _signal.SIG_IGN)  # we end when the supervisor does, after its last worker
+    os.set_blocking(0, False)
+    lock = os.open(f"{spools}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # the pump of a dead supervisor finishes first
+    Pump(0, spools).run()
