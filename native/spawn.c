@@ -199,11 +199,14 @@ static PyObject *spawn(PyObject *module, PyObject *args)
     PyObject **type = PyModule_GetState(module), *sequence, *result = NULL;
     struct batch batch = {0};
     int threads;
-    if (!PyArg_ParseTuple(args, "Oiii:spawn", &sequence, &threads, &batch.reserve.number, &batch.reserve.placeholder))
+    unsigned long long ignored;
+    if (!PyArg_ParseTuple(args, "OiiiK:spawn", &sequence, &threads, &batch.reserve.number, &batch.reserve.placeholder,
+                          &ignored))
         return NULL;
     PyObject *list = PySequence_List(sequence); /* ours, so that nobody shortens it meanwhile */
     if (list == NULL)
         return NULL;
+    batch.ignored = ignored;
     batch.count = (size_t)PyList_Size(list);
     batch.births = PyMem_Calloc(batch.count + 1, sizeof *batch.births);
     if (batch.births == NULL) {
@@ -229,9 +232,15 @@ static PyObject *grants(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(nothing
     return Py_BuildValue("(NN)", PyBool_FromLong(can & CAN_SPAWN), PyBool_FromLong(can & CAN_PLACE));
 }
 
+static PyObject *ignored(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(nothing))
+{
+    return PyLong_FromUnsignedLongLong(ignored_signals());
+}
+
 static PyMethodDef functions[] = {
+    {"ignored", ignored, METH_NOARGS, "ignored() -> set of bits: bit N - 1 for signal N"},
     {"granted", grants, METH_NOARGS, "granted() -> (clone3 and close_range work, CLONE_INTO_CGROUP does)"},
-    {"spawn", spawn, METH_VARARGS, "spawn(batch, threads, reserved, placeholder) -> outcomes in order"},
+    {"spawn", spawn, METH_VARARGS, "spawn(batch, threads, reserved, placeholder, ignored) -> outcomes in order"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -57,6 +57,9 @@ class Spawner:
     Takes the native rung where it is built and the kernel grants clone3 and close_range (Linux 5.9), which it finds
     out by trying. Where clone3 cannot place a child into its cgroup (before 5.7), the shim enters it before exec.
 
+    Make it early, while descriptor numbers are low, and after the last signal was set to be ignored: what is ignored
+    now is set back to its default in the children.
+
     Args:
         native: False takes the pure-Python rung in any case.
         into_cgroup: False lets the shim enter the cgroup in any case.
@@ -79,9 +82,10 @@ class Spawner:
     def spawn(self, batch: Sequence[Prepared], threads: int = 1) -> list[Started | Failure]:
         """Start one process for each of the batch.
 
-        Blocks until each has reached its program or its gate, but lets other threads run. On the pure-Python rung
-        it does not wait for anything, and every ``Started`` has a gate, opened at once if the plan was not gated; so
-        have plans with ids or join on the native rung.
+        Blocks until each is in execve, past what can fail, or at its gate, but lets other threads run; for some
+        microseconds more /proc/PID/cmdline and environ may read empty. On the pure-Python rung it does not wait for
+        anything, and every ``Started`` has a gate, opened at once if the plan was not gated; so have plans with ids
+        or join on the native rung.
 
         Args:
             batch: each at most once.
@@ -107,6 +111,7 @@ class _Native:
 
     def __init__(self, into_cgroup: bool) -> None:
         self._into_cgroup = into_cgroup
+        self._ignored = _spawn.ignored()
         # A gate reaches the child on a low descriptor, because the child copies the table up to it.
         self._placeholder = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
         self._reserved = fcntl.fcntl(self._placeholder, fcntl.F_DUPFD_CLOEXEC, 3)
@@ -127,7 +132,7 @@ class _Native:
 
     def spawn(self, batch: Sequence[Prepared], threads: int) -> list[Started | Failure]:
         ours = cast("Sequence[_spawn.Prepared]", batch)
-        return [_outcome(raw) for raw in _spawn.spawn(ours, threads, self._reserved, self._placeholder)]
+        return [_outcome(raw) for raw in _spawn.spawn(ours, threads, self._reserved, self._placeholder, self._ignored)]
 
     def close(self) -> None:
         os.close(self._reserved)
