@@ -1,0 +1,99 @@
+"""SHOWS: the command line, one file per command. Each parses, asks, prints and exits; decisions are made elsewhere.
+
+Only what the called command needs is imported: ``pidward status`` is over in the time that argparse needs to load.
+"""
+
+import os
+import sys
+
+from pidward.cli.failure import FAILED, INTERRUPTED, PIPE_CLOSED, Failure
+from pidward.cli.here import take_shared
+from pidward.cli.table import COMMANDS, HIDDEN, LEAN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+
+class Names:
+    """What argparse would give for a command that is called with nothing but names."""
+
+    def __init__(self, targets: list[str]) -> None:
+        self.targets = targets
+
+
+def main(argv: "Sequence[str] | None" = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after the program's name; None takes the process's own.
+
+    Returns:
+        The exit status: 0 ok, 1 failed, 2 wrong usage or configuration, 3 not running, 4 denied, 7 unreachable.
+    """
+    try:
+        status = _run(sys.argv[1:] if argv is None else argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except Failure as failure:
+        return _complain(str(failure), failure.status)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()  # whoever read us has left
+        return PIPE_CLOSED
+    except OSError as error:
+        _silence_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", FAILED)
+    return status
+
+
+def _run(words: "Sequence[str]") -> int:
+    here, rest = take_shared(words)
+    if not rest or rest[0] in ("-h", "--help", "help"):
+        from pidward.cli.help import show_help
+
+        return show_help(rest[1:], asked=bool(rest))
+    name, arguments = rest[0], rest[1:]
+    if name == "--version":
+        name = "version"
+    module = load_command(name)
+    if name in LEAN and not any(word.startswith("-") for word in arguments):
+        given: object = Names(arguments)
+    else:
+        from pidward.cli.parser import parser_of
+
+        given = parser_of(name, module).parse_args(arguments)
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    status: int = module.run(here, given)
+    return status
+
+
+def load_command(name: str) -> "ModuleType":
+    """Import the module of a command. Raises Failure for a name that is none."""
+    found = COMMANDS.get(name) or HIDDEN.get(name)
+    if found is None:
+        from pidward.cli.help import unknown_command
+
+        raise unknown_command(name)
+    import_path = f"pidward.cli.{found[0]}"
+    __import__(import_path)
+    return sys.modules[import_path]
+
+
+def _complain(message: str, status: int) -> int:
+    """The last words on stderr. A stderr that cannot be written changes nothing about the status."""
+    try:
+        print(f"pidward: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        pass
+    return status
+
+
+def _silence_stdout() -> None:
+    """Python writes out its buffer once more at the end, and would complain once more."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -39,7 +39,7 @@ type Worker (
 )
 
 # The supervisor itself. trouble: what is degraded now, in sentences.
-type About (
+type Supervisor (
   version: string,
   process: string,
   instance: string,
@@ -58,7 +58,7 @@ type Signalled (worker: string, process: string)
 type Event (seq: int, wall: float, kind: string, worker: string, text: string, data: object)
 
 # The state of workers and of the supervisor.
-method Status(targets: ?[]string) -> (workers: []Worker, supervisor: About)
+method Status(targets: ?[]string) -> (workers: []Worker, supervisor: Supervisor)
 
 # The same for a screen, cheap to make and to read: a line a worker, tabs between name, phase, PID:INODE, uptime,
 # restarts, last exit, reason, and 1 or 0 for as_wanted; "-" stands for nothing. trouble is the supervisor's.
@@ -91,7 +91,7 @@ method Reload() -> (changes: []string)
 method Down(at_once: ?bool) -> ()
 
 # The supervisor alone.
-method About() -> (supervisor: About)
+method About() -> (supervisor: Supervisor)
 
 # Nothing has this name; close are names that were perhaps meant.
 error UnknownTarget (target: string, close: []string)

@@ -160,8 +160,8 @@ class Connection:
                 self._drained()
         elif self._events & READ:
             self._receive()
-        elif self._talk is not None or self._unsent or not self._ended:
-            self.close()  # hung up while it should have waited for a reply; calls that need none are still carried out
+        elif self._talk is not None or self._unsent:
+            self.close()  # hung up instead of waiting for its reply; calls that need none are still carried out
 
     def _drained(self) -> None:
         if self._dropped is not None:

@@ -65,7 +65,7 @@ def show_event(row: EventRow) -> dict[str, object]:
 
 
 def show_about(about: About) -> dict[str, object]:
-    """The interface's About."""
+    """The interface's Supervisor."""
     return {
         "version": about.version,
         "process": str(about.process),

@@ -37,7 +37,7 @@ class Waiting:
             worker = desk.worker(name)
             self._before[str(name)] = None if worker is None else worker.process
         self._pending = {str(name): name for name in names}
-        self._changed: set[str] = set()
+        self._changed: dict[str, None] = {}  # in order of happening
         self._results: list[dict[str, object]] = []  # not sent yet
         self._deadline: Timer | None = None
         self._next_look: Timer | None = None
@@ -49,7 +49,7 @@ class Waiting:
         self._talk.on_gone = lambda: self._end(unsubscribe)
         if timeout is not None:
             self._deadline = self._loop.call_at(Instant(self._loop.now() + timeout), self._time_over)
-        self._changed.update(self._pending)
+        self._changed = dict.fromkeys(self._pending)
         self._look()
 
     def _end(self, unsubscribe: Callable[[], None]) -> None:
@@ -63,10 +63,10 @@ class Waiting:
         if row.worker in self._pending:
             if not self._changed:
                 self._next_look = self._loop.call_at(self._loop.now(), self._look)
-            self._changed.add(row.worker)
+            self._changed[row.worker] = None
 
     def _look(self) -> None:
-        changed, self._changed = self._changed, set()
+        changed, self._changed = self._changed, {}
         for text in changed:
             name = self._pending[text]
             worker = self._desk.worker(name)

@@ -1,0 +1,7 @@
+"""``python -m pidward``."""
+
+import sys
+
+from pidward.cli import main
+
+sys.exit(main())

@@ -1,0 +1,56 @@
+"""``pidward check``: every mistake of a configuration file, at once."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from pidward.cli.failure import OK, USAGE, Failure
+from pidward.cli.here import Here
+from pidward.cli.paths import configuration_of
+from pidward.config.errors import ConfigError
+from pidward.config.load import load
+from pidward.control.jsontext import encode
+
+NO_FILE = (
+    "there is no configuration: neither pidward.toml here nor /etc/pidward/pidward.toml exists; "
+    "write one, or name it with -c FILE"
+)
+
+
+def options(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("file", nargs="?", metavar="FILE", help="the file (default: the one that `up` would take)")
+    parser.epilog = "exit status: 0 the file is valid, 2 it is not"
+
+
+def run(here: Here, given: Any) -> int:
+    """Read it and say what is wrong."""
+    path = given.file or configuration_of(here)
+    if path is None:
+        raise Failure(USAGE, NO_FILE)
+    try:
+        configuration = load(path)
+    except ConfigError as error:
+        return _refuse(here, path, error)
+    workers = sum(service.workers for service in configuration.services)
+    if here.json:
+        document = {
+            "schema_version": 1, "file": path, "valid": True, "problems": [],
+            "services": [service.name for service in configuration.services], "workers": workers,
+        }  # fmt: skip
+        print(encode(document))
+    else:
+        print(f"{path}: valid; {len(configuration.services)} services, {workers} workers")
+    return OK
+
+
+def _refuse(here: Here, path: str, error: ConfigError) -> int:
+    if here.json:
+        problems = [problem.as_dict() for problem in error.problems]
+        document = {
+            "schema_version": 1, "file": path, "valid": False, "problems": problems, "omitted": error.omitted,
+        }  # fmt: skip
+        print(encode(document))
+        return USAGE
+    count = len(error.problems) + error.omitted
+    here.say(str(error))
+    raise Failure(USAGE, f"{path}: {count} mistake{'s' if count > 1 else ''}; nothing was started or changed")

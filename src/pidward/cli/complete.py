@@ -1,0 +1,23 @@
+"""``pidward __complete targets``: names for the completion scripts, one a line; silent when there is no supervisor."""
+
+from pidward.cli.ask import Asking
+from pidward.cli.failure import OK, Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pidward.cli.here import Here
+
+
+def run(here: "Here", given: "Any") -> int:
+    """Print all services and workers."""
+    try:
+        with Asking(here) as client:
+            table = str(client.call("Table", {}, patience=1.0)["table"])
+    except Failure:
+        return OK
+    workers = [line.partition("\t")[0] for line in table.splitlines()]
+    services = dict.fromkeys(name.rpartition("/")[0] for name in workers)
+    print("\n".join([*services, *workers]))
+    return OK

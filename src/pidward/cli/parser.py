@@ -1,0 +1,32 @@
+"""argparse, for the one command that was called."""
+
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from types import ModuleType
+from typing import NoReturn
+
+from pidward.cli.failure import USAGE, Failure
+from pidward.cli.here import GLOBAL_HELP
+from pidward.cli.table import COMMANDS
+
+
+class Parser(ArgumentParser):
+    """Errors become Failures, which say where the help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments."""
+        raise Failure(USAGE, f"{self.prog.removeprefix('pidward ')}: {message}; see `{self.prog} --help`")
+
+
+def parser_of(name: str, module: ModuleType) -> Parser:
+    """Build the parser of one command."""
+    summary = COMMANDS[name][1] if name in COMMANDS else ""
+    parser = Parser(
+        prog=f"pidward {name}",
+        description=summary[:1].upper() + summary[1:] + ".",
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=name)
+    module.options(parser)
+    parser.epilog = f"{GLOBAL_HELP}\n\n{parser.epilog}" if parser.epilog else GLOBAL_HELP
+    return parser

@@ -1,0 +1,50 @@
+"""Text on a terminal: columns and colours. Lean."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+RED, GREEN, YELLOW, BLUE, GREY, BOLD = "31", "32", "33", "34", "90", "1"
+
+PHASE_COLOURS = {
+    "ready": GREEN,
+    "running": BLUE,
+    "starting": BLUE,
+    "completed": GREEN,
+    "stopped": GREY,
+    "stopping": YELLOW,
+    "killing": YELLOW,
+    "backing-off": YELLOW,
+    "slow-lane": RED,
+    "failed": RED,
+}
+
+
+def paint(text: str, colour: str) -> str:
+    """The text in a colour."""
+    return f"\x1b[{colour}m{text}\x1b[0m"
+
+
+def columns(rows: "Sequence[Sequence[str]]", right: "Iterable[int]" = ()) -> list[list[str]]:
+    """Fill all cells but the last of each row with blanks, so that columns stand below each other.
+
+    Args:
+        rows: all of the same length.
+        right: numbers of the columns that are aligned to the right.
+    """
+    flush = frozenset(right)
+    filled = []
+    for number, column in enumerate(zip(*rows, strict=True)):
+        width = max(map(len, column))
+        if number in flush:
+            filled.append([cell.rjust(width) for cell in column])
+        elif number < len(rows[0]) - 1:
+            filled.append([cell.ljust(width) for cell in column])
+        else:
+            filled.append(list(column))
+    return [list(row) for row in zip(*filled, strict=True)]
+
+
+def printable(text: str) -> str:
+    """The text without what could play with a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,75 @@
+"""``pidward status``. The plain form is lean: it imports nothing that Python has not imported already."""
+
+import sys
+
+from pidward.cli.ask import Asking
+from pidward.cli.failure import NOT_RUNNING, OK
+from pidward.cli.resident import resident_bytes
+from pidward.cli.screen import BOLD, PHASE_COLOURS, YELLOW, columns, paint, printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from typing import Any
+
+    from pidward.cli.here import Here
+
+HEADER = ["WORKER", "PHASE", "READY", "PID:INODE", "UPTIME", "RESTARTS", "RSS", "LAST EXIT"]
+_PHASE, _RIGHT = 1, (4, 5, 6)
+
+
+def options(parser: "ArgumentParser") -> None:
+    """Add the arguments."""
+    parser.add_argument("targets", nargs="*", metavar="SERVICE", help="services or workers, like web/2 (default: all)")
+    parser.epilog = "exit status: 0 all is as wanted, 3 something is not, 7 no supervisor runs"
+
+
+def run(here: "Here", given: "Any") -> int:
+    """Show workers. 3 when something is not as wanted."""
+    with Asking(here) as client:
+        if here.json:
+            return _print_json(client.call("Status", {"targets": given.targets}))
+        answer = client.call("Table", {"targets": given.targets})
+    rows = [line.split("\t") for line in str(answer["table"]).splitlines()]
+    trouble = answer["trouble"]
+    assert isinstance(trouble, list)
+    sys.stdout.write(_page(rows, [str(sentence) for sentence in trouble], here.paints(sys.stdout)))
+    return OK if all(row[-1] == "1" for row in rows) else NOT_RUNNING
+
+
+def _print_json(answer: dict[str, object]) -> int:
+    from pidward.control.jsontext import encode
+
+    workers = answer["workers"]
+    assert isinstance(workers, list)
+    for worker in workers:
+        worker["rss_bytes"] = None if worker["process"] is None else resident_bytes(worker["process"])
+    print(encode({"schema_version": 1, **answer}))
+    return OK if all(worker["as_wanted"] for worker in workers) else NOT_RUNNING
+
+
+def _page(rows: list[list[str]], trouble: list[str], colours: bool) -> str:
+    lines = [HEADER, *map(_cells, rows)]
+    filled = columns(lines, _RIGHT)
+    if colours:
+        for row, cells in zip(rows, filled[1:], strict=True):
+            cells[_PHASE] = paint(cells[_PHASE], PHASE_COLOURS.get(row[1], BOLD))
+        filled[0][0] = f"\x1b[{BOLD}m{filled[0][0]}"
+        filled[0][-1] += "\x1b[0m"
+    page = "".join(["  ".join(cells) + "\n" for cells in filled]) if rows else "no services are configured\n"
+    for sentence in trouble:
+        line = f"supervisor: {printable(sentence)}"
+        page += (paint(line, YELLOW) if colours else line) + "\n"
+    return page
+
+
+def _cells(row: list[str]) -> list[str]:
+    name, phase, process, uptime, restarts, last_exit, reason, as_wanted = row
+    ready = "yes" if phase == "ready" else "no" if process != "-" or as_wanted == "0" else "-"
+    rss = None if process == "-" else resident_bytes(process)
+    why = last_exit if phase == "ready" else reason if last_exit == "-" else f"{last_exit}: {reason}"
+    return [name, phase, ready, process, uptime, restarts, "-" if rss is None else _mib(rss), printable(why)]
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.1f}M"

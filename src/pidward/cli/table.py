@@ -1,0 +1,29 @@
+"""The one table of commands: a new command is one line here and a module of that name beside it.
+
+The module has ``options(parser)``, which adds its arguments to an argparse parser, and ``run(here, given)``, which
+returns the exit status. Lean: nothing is imported before it is called.
+"""
+
+COMMANDS = {
+    # command: (module, what it does, in one line)
+    "up": ("up", "start the supervisor and its services"),
+    "down": ("down", "stop all workers in reverse order, then the supervisor"),
+    "status": ("status", "show each worker: phase, process, uptime, restarts, last exit, memory"),
+    "start": ("change", "start services or workers and wait until they are ready"),
+    "stop": ("change", "stop services or workers and wait until they are down"),
+    "restart": ("change", "replace the processes of services or workers by new ones"),
+    "reload": ("reload", "read the configuration again and change only what changed"),
+    "signal": ("signal", "send a signal to workers, or to any process, through its pidfd"),
+    "kill": ("kill", "send SIGKILL to workers, their whole trees, or any process"),
+    "logs": ("logs", "show what workers wrote to stdout and stderr"),
+    "events": ("events", "show what happened: starts, exits and their causes, restarts and their reasons"),
+    "check": ("check", "find every mistake in a configuration file"),
+    "doctor": ("doctor", "show what this kernel grants and what is used instead of what it does not"),
+    "completion": ("completion", "print the completion script for bash, zsh or fish"),
+    "version": ("version", "print the version"),
+}
+
+HIDDEN = {"__complete": ("complete", "names for the completion scripts")}
+
+LEAN = frozenset({"status", "__complete"})
+"""Commands that are called without argparse when there are only names after them."""

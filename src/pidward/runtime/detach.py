@@ -1,0 +1,57 @@
+"""A program started in the background: in a session of its own, away from the terminal, its stderr in a file."""
+
+import os
+import select
+from collections.abc import Sequence
+
+from pidward.core.model import ExitStatus, ProcessId
+from pidward.kernel.pidfd import Pidfd
+from pidward.kernel.spawn import Plan, Spawner, Started
+from pidward.kernel.wait import reap
+
+
+class Background:
+    """A started program, ours to wait for until we end; then it goes on without us.
+
+    Args:
+        argv: the program by absolute path, and its arguments.
+        output: where stdout and stderr are appended to.
+
+    Raises:
+        OSError: it could not be started.
+    """
+
+    def __init__(self, argv: Sequence[str], output: str) -> None:
+        plan = Plan(
+            path=os.fsencode(argv[0]),
+            argv=tuple(os.fsencode(word) for word in argv),
+            env=tuple(os.fsencode(f"{key}={value}") for key, value in os.environ.items()),
+            stdout=os.fsencode(output),
+            stderr=os.fsencode(output),
+        )
+        spawner = Spawner()
+        try:
+            (result,) = spawner.spawn([spawner.prepare(plan)])
+        finally:
+            spawner.close()
+        if not isinstance(result, Started):
+            raise OSError(result.errno, f"{os.strerror(result.errno)} (stage {result.stage})", argv[0])
+        self._pidfd: Pidfd = result.pidfd
+        self._gate = result.gate  # kept: the pure-Python rung still speaks through it
+
+    @property
+    def process(self) -> ProcessId:
+        """Who it is."""
+        return self._pidfd.id
+
+    def wait(self, seconds: float) -> ExitStatus | None:
+        """Wait for its end; how it ended, or None when the time is over before."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return reap(self._pidfd) if poll.poll(seconds * 1000) else None
+
+    def close(self) -> None:
+        """Let go of it; it goes on."""
+        self._pidfd.close()
+        if self._gate is not None:
+            self._gate.close()
