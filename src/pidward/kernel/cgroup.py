@@ -19,6 +19,7 @@ class _Directory:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._was_killed = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"
@@ -49,6 +50,17 @@ class _Directory:
         for below in self._below():
             found += below.processes()
         return found
+
+    def renew(self) -> None:
+        """Make the directory anew after ``kill``, before the next process is born into it.
+
+        cgroup.kill marks the cgroup for ever: a child that clone3(CLONE_INTO_CGROUP) puts there from a parent in
+        another cgroup is then killed at birth (kill_seq in kernel/cgroup/cgroup.c, seen on Linux 6.18). A new
+        directory has no mark. Raises Denied, Exhausted.
+        """
+        if self._was_killed and self.remove():
+            self.create()
+            self._was_killed = False
 
     def signal_all(self, number: int) -> set[int]:
         """Signal each process through its verified pidfd; returns their numbers. Raises Denied, Exhausted."""
@@ -110,6 +122,7 @@ class Group(_Directory):
             Exhausted: not one descriptor is to be had. Try again.
         """
         if "cgroup_kill" not in mask.taken_away() and _write(self.path + "/cgroup.kill", "1"):
+            self._was_killed = True
             return
         _kill_one_by_one(self)
 

@@ -12,7 +12,7 @@ Handles are held while links between processes are followed, so no recycled numb
 """
 
 import os
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container
 from signal import SIGSTOP
 from types import TracebackType
 from typing import Self
@@ -30,6 +30,7 @@ from pidward.kernel.wait import reap
 _PR_SET_CHILD_SUBREAPER = 36
 _AT_REST = "TtD"  # stopped, traced, or waiting for a child of vfork that is stopped: none of these forks
 _PATIENCE = Seconds(0.2)  # with processes that run on after SIGSTOP
+_LOOKS = 20  # at a tree that may have changed while it was looked at
 
 
 def become_subreaper() -> None:
@@ -91,11 +92,14 @@ class WalkedTree:
         if self.main is not None and not self.main.is_closed and self.main.state() is State.RUNNING:
             return True
         with _Members(self) as members:
-            return any(True for _ in members.look())
+            return bool(members.look())
 
     def open_events(self) -> None:
         """Nobody tells; look again when a child of ours ended."""
         return
+
+    def renew(self) -> None:
+        """Nothing of a kill stays behind here."""
 
     def signal_all(self, number: int) -> set[int]:
         """Signal each member through its pidfd; returns their numbers.
@@ -120,7 +124,7 @@ class WalkedTree:
                 known = len(members.held)
                 moving = [process for process, stat in members.look() if stat.state not in _AT_REST]
                 _signal_each(moving, SIGSTOP)
-                if members.is_full or (not moving and len(members.held) == known):
+                if members.is_full or (members.is_sure and not moving and len(members.held) == known):
                     break
                 os.sched_yield()
             _signal_each(list(members.held.values()), SIGKILL)
@@ -132,6 +136,7 @@ class _Members:
     def __init__(self, tree: WalkedTree) -> None:
         self.held: dict[int, Pidfd] = {}
         self.is_full = False  # no descriptor for the next one
+        self.is_sure = False  # nobody can have been overlooked in the last look
         self._tree = tree
 
     def __enter__(self) -> Self:
@@ -143,10 +148,30 @@ class _Members:
         for process in self.held.values():
             process.close()
 
-    def look(self) -> Iterator[tuple[Pidfd, Stat]]:
-        """Hold all members, and yield those that live."""
-        self._drop_the_gone()
-        self._hold_roots()
+    def look(self) -> list[tuple[Pidfd, Stat]]:
+        """Hold all members; returns those that live.
+
+        A family that forks on and exits can slip through one look: a child is still its parent's when our children
+        are listed, and ours when the parent is looked at. So none found is believed only when nothing has changed.
+        """
+        for _ in range(_LOOKS):
+            self.is_sure = True
+            candidates = self._candidates()
+            self._drop_the_gone()
+            self._hold_roots(candidates)
+            living = self._follow()
+            if not self._candidates() <= candidates:
+                self.is_sure = False
+            if living or self.is_sure:
+                return living
+        return []
+
+    def _candidates(self) -> set[int]:
+        return set(numbers() if self._tree.everywhere else own_children())
+
+    def _follow(self) -> list[tuple[Pidfd, Stat]]:
+        """Go down from those who are held, and hold who descends from them; returns who lives."""
+        living = []
         queue = list(self.held.values())
         for process in queue:
             try:
@@ -154,8 +179,9 @@ class _Members:
             except Gone:
                 continue
             if process.state() is State.RUNNING:
-                yield process, stat
+                living.append((process, stat))
             queue += [self.held[pid] for pid in below if self._hold_child(pid, process)]
+        return living
 
     def _drop_the_gone(self) -> None:
         for pid, process in list(self.held.items()):
@@ -163,7 +189,7 @@ class _Members:
                 process.close()
                 del self.held[pid]
 
-    def _hold_roots(self) -> None:
+    def _hold_roots(self, candidates: set[int]) -> None:
         tree, session = self._tree, 0
         if tree.main is not None and not tree.main.is_closed and tree.main.exists():
             session = tree.main.id.pid
@@ -176,12 +202,15 @@ class _Members:
                 (is_ours or tree.everywhere) and self._carries(process)
             )
 
-        for pid in numbers() if tree.everywhere else own_children():
+        for pid in candidates:
             if pid not in tree.others and pid != os.getpid():
                 self._hold(pid, belongs)
 
     def _carries(self, process: Pidfd) -> bool:
-        return b"INVOCATION_ID=" + os.fsencode(self._tree.mark) in read(process, "environ").split(b"\0")
+        text = read(process, "environ")
+        if not text:
+            self.is_sure = False  # perhaps in the middle of exec
+        return b"INVOCATION_ID=" + os.fsencode(self._tree.mark) in text.split(b"\0")
 
     def _hold_child(self, pid: int, parent: Pidfd) -> bool:
         return self._hold(pid, lambda _, child: child.ppid == parent.id.pid and parent.exists())
@@ -202,7 +231,10 @@ class _Members:
         is_member = False
         try:
             is_member = belongs(process, read_stat(process))
-        except (Gone, Denied):
+        except Gone:
+            if process.state() is State.RUNNING:
+                self.is_sure = False  # on its way out, and its children are on their way to us
+        except Denied:
             pass
         finally:
             if is_member:

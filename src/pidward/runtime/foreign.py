@@ -1,4 +1,4 @@
-"""Processes that no supervisor of ours started: opened by number or PID:INODE, looked at, signalled through the pidfd."""
+"""Processes that are nobody's workers: opened by number or PID:INODE, looked at, signalled through the pidfd."""
 
 import os
 import select

@@ -16,7 +16,7 @@ from pidward.core.spec import Configuration
 from pidward.core.units import Instant
 from pidward.kernel.cgroup import locate
 from pidward.kernel.clock import boot_id
-from pidward.kernel.limits import raise_open_files
+from pidward.kernel.limits import raise_nofile
 from pidward.kernel.signals import SignalFd
 from pidward.kernel.spawn import Spawner
 from pidward.logs.client import Pump
@@ -77,7 +77,7 @@ def run(options: Options) -> int:
         # Blocked before any thread exists, so that the descriptor alone receives them.
         numbers = [SIGTERM, SIGINT, SIGHUP] + ([SIGCHLD] if trees.is_walking else [])
         signals = stack.enter_context(closing(SignalFd(numbers)))
-        nofile, _ = raise_open_files()
+        nofile = raise_nofile()
         spawner = stack.enter_context(closing(Spawner()))
         loop = stack.enter_context(closing(Loop()))
         mailbox = stack.enter_context(closing(Mailbox(loop)))

@@ -64,6 +64,7 @@ class Supervision:
         """Take the first configuration and start what is wanted."""
         now = self._loop.now()
         self._perform(self._core.load(configuration, self._store.wanted(), now, only), now)
+        self._after_turn()
 
     def feed(self, event: on.Event) -> None:
         """Tell the core what happened, and do what it asks for."""
@@ -139,7 +140,7 @@ class Supervision:
         """Start, as one batch, all that this turn decided to start; again while failures lead to new starts."""
         while self._spawns:
             spawns, self._spawns = self._spawns, []
-            ready = [seat for seat in spawns if seat.prepared is not None or self._prepare(seat)]
+            ready = [seat for seat in spawns if self._is_ready(seat)]
             if ready:
                 threads = SPAWN_THREADS if len(ready) >= THREADS_FROM else 1
                 results = self._spawner.spawn([seat.prepared for seat in ready if seat.prepared], threads)
@@ -148,8 +149,17 @@ class Supervision:
         if self._gates:
             self._open_gates()
 
+    def _is_ready(self, seat: Seat) -> bool:
+        """Have a place to be born in and a plan; when that is impossible, that is a failed spawn."""
+        try:
+            if seat.tree is not None:
+                seat.tree.renew()
+        except KernelError as error:
+            self.feed(on.SpawnFailed(seat.name, f"its cgroup cannot be made: {error}"))
+            return False
+        return seat.prepared is not None or self._prepare(seat)
+
     def _prepare(self, seat: Seat) -> bool:
-        """Make the plan; when that is impossible, that is a failed spawn."""
         spec = self._core.spec(seat.name)
         try:
             plan = make_plan(spec, seat.name, self._places(seat), self._inherited)

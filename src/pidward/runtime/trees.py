@@ -12,9 +12,9 @@ from zlib import crc32
 
 from pidward.core.model import WorkerName
 from pidward.core.units import Instant
-from pidward.kernel.cgroup import Group, GroupV1, Place
+from pidward.kernel.cgroup import Group, GroupV1, Located
 from pidward.kernel.errors import KernelError
-from pidward.kernel.tree import WalkedTree, set_subreaper
+from pidward.kernel.tree import WalkedTree, become_subreaper
 from pidward.runtime.loop import PRIORITY, Loop
 from pidward.runtime.seat import Seat, Tree
 
@@ -34,7 +34,7 @@ class Birth:
 class Trees:
     """Makes, watches and removes the trees of all workers of one instance."""
 
-    def __init__(self, instance: str, runtime_dir: str, place: Place) -> None:
+    def __init__(self, instance: str, runtime_dir: str, place: Located) -> None:
         """Choose the rung.
 
         Args:
@@ -45,24 +45,27 @@ class Trees:
         self._place = place
         self._base = f"pidward-{instance}-{crc32(os.path.realpath(runtime_dir).encode()):08x}"
         if self.is_walking:
-            set_subreaper()
+            become_subreaper()
 
     @property
     def is_walking(self) -> bool:
         """No cgroup is to be had: descendants that lose their parent come to us, and are ours to reap."""
-        return self._place.version == 0
+        return self._place.kind is None
 
     def make(self, name: WorkerName) -> Tree | None:
         """The worker's tree, empty. None on the walking rung: there it begins with the process."""
+        if self.is_walking:
+            return None
         group = self._place.group(f"{self._base}/{name.service}.{name.number}")
-        if group is not None:
-            group.create()
+        group.create()
         return group
 
     def leftovers(self) -> list[Group | GroupV1]:
         """Groups of this instance in which somebody lives, though no worker was started yet."""
+        if self.is_walking:
+            return []
         base = self._place.group(self._base)
-        return [base] if base is not None and base.is_populated() else []
+        return [base] if base.is_populated() else []
 
     def birth(self, tree: Tree | None) -> Birth:
         """What the plan of a new process of this tree must say."""
@@ -125,4 +128,5 @@ class Trees:
 
     def close(self) -> None:
         """At the very end: the instance's own directory goes too."""
-        self.remove(self._place.group(self._base))
+        if not self.is_walking:
+            self.remove(self._place.group(self._base))
