@@ -7,12 +7,13 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pidward.core.model import ExitStatus, WorkerName
+from pidward.core.units import Seconds
 from pidward.kernel.helper import start_helper
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.wait import reap, wait_exit
-from pidward.core.units import Seconds
 from pidward.logs import layout
 
 PUMP = str(Path(layout.__file__).parent)
@@ -29,7 +30,7 @@ class Rig:
         self.spools.mkdir(parents=True, exist_ok=True)
         self.heard: list[tuple[object, ...]] = []
         self.pump: Pidfd | None = None
-        self._told: list[tuple[object, ...]] = []
+        self._told: list[tuple[Any, ...]] = []
         self._socket: socket.socket | None = None
 
     def start(self) -> None:
@@ -52,7 +53,12 @@ class Rig:
         for stream in streams:
             spool = self.spool(stream)
             spool.rename(layout.retired(str(spool)))
-        self._send(("forget", (str(self.logs), 0, 3, 256 << 20), list(streams)))
+        self.forget_again(*streams)
+
+    def forget_again(self, *streams: str) -> None:
+        """Tell a new pump what the one before was told."""
+        self._told.clear()
+        self._send(("forget", (str(self.logs), 900, 200, 256 << 20), list(streams)))
 
     def spool(self, stream: str) -> Path:
         return Path(layout.spool_path(str(self.spools), stream))
@@ -62,8 +68,10 @@ class Rig:
 
     def whole_log(self, stream: str) -> bytes:
         """All that is in the log files, oldest first."""
-        paths = [self.log(stream, age) for age in range(1000, -1, -1)]
-        return b"".join(path.read_bytes() for path in paths if path.exists())
+        newest = self.log(stream)
+        ages = [int(path.suffix[1:]) for path in self.logs.glob(f"{newest.name}.*")]
+        paths = [self.log(stream, age) for age in sorted(ages, reverse=True)] + [newest] * newest.exists()
+        return b"".join(path.read_bytes() for path in paths)
 
     def append(self, stream: str, data: bytes) -> None:
         """Write as a worker would."""
@@ -117,7 +125,7 @@ class Rig:
         self._socket = self.pump = None
         return status
 
-    def _send(self, message: tuple[object, ...]) -> None:
+    def _send(self, message: tuple[Any, ...]) -> None:
         if self._socket is not None:
             self._socket.send(marshal.dumps(message))
 

@@ -73,14 +73,9 @@ def prune(path: str, fd: int, kept: "set[int]") -> int:
     Returns:
         The descriptor to go on with.
     """
-    total, dead = count(fd), 0
-    while dead < total:
-        chunk = read(fd, dead, 4096)
-        alive = next((i for i, record in enumerate(chunk) if record.file in kept), None)
-        dead += len(chunk) if alive is None else alive
-        if alive is not None:
-            break
-    if dead * 2 < total or dead == total:
+    total = count(fd)
+    dead = _first_of(fd, total, kept)
+    if dead * 2 < total:
         return fd
     temporary = f"{path}.new"
     new = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -95,3 +90,20 @@ def prune(path: str, fd: int, kept: "set[int]") -> int:
         return fd  # the long index serves as well; the next rotation tries again
     os.close(fd)
     return new
+
+
+def _first_of(fd: int, total: int, kept: "set[int]") -> int:
+    """The number of the first record that some kept file needs.
+
+    Searched from the end: an inode number is soon another file's, and then only its latest records count.
+    """
+    unseen, file, end, number = set(kept), 0, 0, total
+    while number:
+        first = max(0, number - 4096)
+        for record in reversed(read(fd, first, number - first)):
+            if not unseen and (record.file != file or record.log_end > end):
+                return number
+            file, end = record.file, record.log_end
+            unseen.discard(file)
+            number -= 1
+    return 0

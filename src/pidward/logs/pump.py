@@ -29,8 +29,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+URGENCY = -5
+"""Niceness, where that is allowed: on a busy machine whoever empties must not be slower than whoever fills."""
 MAX_MESSAGE = 128 * 1024
 TICK_MS = 50
+FLOOD, FLOOD_TICK_MS = 512 * 1024, 5
+"""So many bytes in a turn shorten the tick, so that they are still in the processor's cache when they are moved."""
 QUIET_TICKS = 4
 """Ticks without a new byte after which a stream is watched instead."""
 TURN_STEPS = 16
@@ -66,7 +70,7 @@ class Pump:
         self._blocked: set[str] = set()
         self._look_at = self._retry_at = 0.0
         self._retry_delay = RETRY_FIRST
-        self._hurry = False
+        self._hurry, self._moved = False, 0
         self._troubles: dict[str, str] = {}
         self._max_open = max(16, min(MAX_OPEN, (os.sysconf("SC_OPEN_MAX") - 32) // 3))
 
@@ -92,7 +96,7 @@ class Pump:
         if self._hurry:
             return self._ticking, 0
         if self._growing:
-            return self._ticking, TICK_MS
+            return self._ticking, TICK_MS if self._moved < FLOOD else FLOOD_TICK_MS
         if self._blocked or self._unwatched:
             return self._asleep, POLL_MS
         return self._asleep, None
@@ -157,7 +161,7 @@ class Pump:
 
     def _turn(self) -> None:
         """Give each growing stream its turn."""
-        self._hurry = False
+        self._hurry, self._moved = False, 0
         now = time.monotonic()
         if self._unwatched and now >= self._look_at:
             self._look_at = now + POLL_MS / 1000
@@ -199,6 +203,7 @@ class Pump:
         if mover.mentioned:
             self._send("dropped", stream, mover.mentioned)
             mover.mentioned = 0
+        self._moved += moved
         self._hurry = self._hurry or mover.behind >= BUFFER_SIZE
         self._growing[stream] = 0 if moved else self._growing[stream] + 1
         if self._growing[stream] > QUIET_TICKS:
@@ -284,6 +289,10 @@ def main(spools: str) -> None:
     """Be the pump, with the control socket as descriptor 0; returns when the supervisor is gone."""
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
         _signal.signal(number, _signal.SIG_IGN)  # we end when the supervisor does, after its last worker
+    try:
+        os.nice(URGENCY)
+    except OSError:
+        pass  # not root: fair share
     os.set_blocking(0, False)
     lock = os.open(f"{spools}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)  # the pump of a dead supervisor finishes first
