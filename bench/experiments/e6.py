@@ -90,34 +90,34 @@ def look_after_crash(stats: Path, originals: set[int]) -> Row:
     before = {slot.pid: slot.written for slot in living(stats)}
     time.sleep(1)
     now = living(stats)
+    survivors = [slot for slot in now if slot.pid in originals]
     return {
-        "survived": sum(slot.pid in originals for slot in now),
-        "still_writing": sum(
-            slot.pid in originals and slot.written > before.get(slot.pid, slot.written) for slot in now
-        ),
-        "new_before_restart": sum(slot.pid not in originals for slot in now),
+        "survived": len(survivors),
+        "still_writing": sum(slot.written > before[slot.pid] for slot in survivors),
+        "new_before_restart": len(now) - len(survivors),
     }
 
 
 def look_after_restart(peer: Peer, stats: Path, originals: set[int]) -> Row:
     """Who runs now, who of them twice, and whether the restarted supervisor looks after a survivor."""
     now = living(stats)
-    times = Counter(slot.id for slot in now) if peer.stable_ids or peer.logging else Counter(slot.pid for slot in now)
-    single = [slot for slot in now if slot.pid in originals and times[slot.id] == 1]
+    stable = peer.stable_ids or peer.logging is not None
+    times = Counter(slot.id if stable else slot.pid for slot in now)
+    single = [slot for slot in now if slot.pid in originals and times[slot.id if stable else slot.pid] == 1]
     return {
         "living": len(now),
         "living_originals": sum(slot.pid in originals for slot in now),
         "running_twice": sum(count > 1 for count in times.values()),
-        "managed": is_replaced(peer, single[0]) if single else None,
+        "managed": is_replaced(peer, single[0], stable) if single else None,
     }
 
 
-def is_replaced(peer: Peer, worker: Slot) -> bool:
+def is_replaced(peer: Peer, worker: Slot, stable: bool) -> bool:
     """Kill a surviving worker: is it started again?"""
     peer.fifo.read(0)
     signals.send(worker.pid, signal.SIGKILL)
     records = peer.fifo.read_until(time.monotonic() + _PATIENCE_FOR_RESPAWN_S, step=0.5)
-    return any(record.id == worker.id for record in records)
+    return any(record.id == worker.id or not stable for record in records)
 
 
 def look_at_logs(peer: Peer, stats: Path, originals: set[int]) -> Row:

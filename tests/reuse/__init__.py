@@ -1,0 +1,1 @@
+"""PID reuse, forced: deterministic, in pid namespaces of their own."""
