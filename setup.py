@@ -21,6 +21,7 @@ from setuptools.command.build_ext import build_ext
 LIMITED_API = "0x030b0000"  # one binary for 3.11 and all later
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")  # free-threaded Python has no stable ABI yet
 COMMON = ["-O2", "-std=gnu11", "-Wall", "-Wextra"]
+FREESTANDING = ["-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector", "-s"]
 
 # The extension carries no compile options of its own: it names the module, the source and the tag of the file.
 SPAWN = Extension("pidward.kernel._spawn", ["native/spawn.c"], py_limited_api=STABLE_ABI, optional=True)
