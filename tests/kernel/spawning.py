@@ -9,13 +9,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from pidward.core.model import ExitStatus
-from pidward.core.signals import SIGKILL
+from pidward.core.signals import SIGKILL, parse_signal
 from pidward.core.units import Seconds
 from pidward.kernel.spawn import Failure, Plan, Spawner, Started
 from pidward.kernel.wait import reap, wait_exit
 
 SRC = str(Path(__file__).parents[2] / "src")
 SHELL, PAUSE = b"/bin/sh", b"/bin/sleep"
+SIGSTOP = parse_signal("STOP")
 PATIENCE = Seconds(30.0)  # only a hang takes this long
 AT_ONCE = Seconds(0.0)
 
@@ -143,3 +144,15 @@ def field(started: Started, name: str) -> str:
 def open_descriptors() -> int:
     """How many descriptors this process has."""
     return len(os.listdir("/proc/self/fd"))
+
+
+def children() -> set[str]:
+    """The children of this process, zombies too, as numbers to compare."""
+    return {pid for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
+
+
+def freeze(started: Started) -> None:
+    """Stop it with SIGSTOP, and wait until it has."""
+    started.pidfd.signal(SIGSTOP)
+    while proc(started, "stat").rpartition(")")[2].split()[0] != "T":
+        os.sched_yield()

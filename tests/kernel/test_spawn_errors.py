@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pidward.kernel.spawn import Failure, Ids
-from tests.kernel.spawning import Launcher, open_descriptors, pause, shell
+from tests.kernel.spawning import Launcher, children, open_descriptors, pause, shell
 
 ELF_OF_NO_MACHINE = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xfe\xfe" + bytes(100)
 
@@ -61,10 +61,10 @@ def test_stage_and_errno(launcher: Launcher, tmp_path: Path, case: str, gated: b
     if case in NEED_ROOT and os.geteuid() != 0:
         pytest.skip("needs root")
     make, stage, number = CASES[case]
-    before = open_descriptors()
+    before = open_descriptors(), children()
     answer = launcher.failure(pause(gated=gated, **make(tmp_path)))
     assert answer == Failure(stage, number), f"{answer.stage} {errno.errorcode.get(answer.errno)}"
-    assert open_descriptors() == before
+    assert (open_descriptors(), children()) == before
 
 
 def test_the_first_failing_stage_counts(launcher: Launcher, tmp_path: Path) -> None:

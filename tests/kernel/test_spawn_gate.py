@@ -8,7 +8,7 @@ from pathlib import Path
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Failure
 from pidward.kernel.wait import wait_exit
-from tests.kernel.spawning import AT_ONCE, PATIENCE, Launcher, pause, python, readable, shell
+from tests.kernel.spawning import AT_ONCE, PATIENCE, Launcher, freeze, pause, python, readable, shell
 
 
 def test_opening_lets_it_run(launcher: Launcher, tmp_path: Path) -> None:
@@ -45,8 +45,10 @@ def test_closing_ends_it_without_exec(launcher: Launcher, tmp_path: Path) -> Non
 def test_closing_after_opening_does_no_harm(launcher: Launcher) -> None:
     started = launcher.start(shell("exit 5", gated=True))
     assert started.gate is not None
+    freeze(started)
     started.gate.open()
-    started.gate.close()
+    started.gate.close()  # before it can tell anything
+    started.pidfd.signal(signal.SIGCONT)
     assert launcher.end_of(started).code == 5
 
 
