@@ -31,7 +31,7 @@ def service(keys: str, before: str = "") -> ServiceSpec:
 
 def test_defaults_are_those_of_the_core() -> None:
     configuration = parse("[service.web]\ncommand = ['x']", "f")
-    assert configuration.services == (ServiceSpec("web", Execution(("x",))),)
+    assert configuration.services == (ServiceSpec("web", Execution(("x",)), origin="f:2:1"),)
     assert configuration.settings == Settings()
     assert configuration.path == "f"
 
@@ -95,7 +95,7 @@ def test_every_key() -> None:
         "f",
     )
     assert configuration.settings == Settings("/s", "/r", Seconds(3600.0), 7)
-    assert configuration.services == (
+    assert [spec._replace(origin="") for spec in configuration.services] == [
         ServiceSpec(
             "web",
             Execution(
@@ -137,7 +137,7 @@ def test_every_key() -> None:
             logs=LogPolicy(LogMode.NONE, "/l", Bytes(2000), 0, Bytes(1 << 20)),
             autostart=False,
         ),
-    )
+    ]
 
 
 def test_services_keep_the_order_of_the_file() -> None:

@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from pidward.config.errors import ConfigError, Problem
@@ -48,8 +47,7 @@ class FakeDesk:
                 name = WorkerName(service, number)
                 self.workers[name] = Worker(name, Wanted.DOWN, Phase.STOPPED, "not started yet", since=now)
                 if service in ("web", "db"):
-                    self.workers[name] = replace(
-                        self.workers[name], wanted=Wanted.UP, phase=Phase.READY, reason="the program runs",
+                    self.workers[name] = self.workers[name]._replace(wanted=Wanted.UP, phase=Phase.READY, reason="the program runs",
                         process=own_process(), started=Instant(now - 90.0),
                     )  # fmt: skip
 
@@ -57,7 +55,7 @@ class FakeDesk:
 
     def change(self, name: WorkerName, phase: Phase, reason: str, **changes: object) -> None:
         """Let a worker enter a phase, and tell everybody."""
-        worker = replace(self.workers[name], phase=phase, reason=reason, since=self.loop.now(), **changes)  # type: ignore[arg-type]
+        worker = self.workers[name]._replace(phase=phase, reason=reason, since=self.loop.now(), **changes)  # type: ignore[arg-type]
         self.workers[name] = worker
         self.happen("transition", str(name), f"{name}: {phase.value}: {reason}")
 

@@ -4,7 +4,6 @@ To draw it again: PIDWARD_DRAW=1 pytest tests/core/test_diagram.py
 """
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from pidward.core import events as on
@@ -21,7 +20,7 @@ NOW = Instant(100.0)
 
 BASE = ServiceSpec("web", Execution(("web",)))
 SPECS = [
-    replace(BASE, ready_after=ready, restart=restart, stop=stop)
+    BASE._replace(ready_after=ready, restart=restart, stop=stop)
     for ready in (None, Seconds(1.0))
     for restart in (
         RestartPolicy(policy=RestartWhen.NEVER),

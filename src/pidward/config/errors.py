@@ -1,14 +1,13 @@
 """What is wrong with a configuration, and where."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 MAX_MESSAGE = 300
 """Characters of one message; a value pasted into the wrong place must not fill the screen."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class Problem(NamedTuple):
     """One mistake. Ordered by place.
 
     line, column: counted from 1, in characters; 0 when the mistake is about the file as a whole.
@@ -27,7 +26,7 @@ class Problem:
 
     def as_dict(self) -> dict[str, str | int]:
         """Give the problem as ``check --json`` prints it."""
-        return asdict(self)
+        return self._asdict()
 
 
 class ConfigError(Exception):

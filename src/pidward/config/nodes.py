@@ -1,14 +1,12 @@
 """The grammar of the file: what may stand where. ``schema`` is written in it, ``reading`` follows it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pidward.config.values import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(NamedTuple):
     """A list of values of one kind.
 
     make: turns the parsed items into the form of the specification.
@@ -27,8 +25,7 @@ class Array:
         return "[" + ", ".join(self.item.show(item) for item in sorted(items)) + "]"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """One key of a table.
 
     about: one line for the documentation.
@@ -45,8 +42,7 @@ class Key:
     unset: str = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A table with known keys; any other key is a mistake.
 
     defaults: objects of the specification that have the keys' defaults as their fields.
@@ -64,8 +60,7 @@ class Table:
         return next((getattr(defaults, field) for defaults in self.defaults if hasattr(defaults, field)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """A table whose keys are names that the user chooses; ``check`` says with a ValueError what is wrong with one."""
 
     check: Callable[[str], None]

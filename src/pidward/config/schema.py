@@ -4,7 +4,6 @@ Defaults are not here: they are those of ``core.spec``.
 """
 
 import re
-from dataclasses import fields
 
 from pidward.config.nodes import Array, Key, Named, Table, table
 from pidward.config.values import (
@@ -44,7 +43,7 @@ from pidward.core.spec import (
 MAX_SERVICE_NAME = 63
 MAX_HISTORY = 10_000_000
 
-EXECUTION_FIELDS = frozenset(field.name for field in fields(Execution))
+EXECUTION_FIELDS = frozenset(Execution._fields)
 """The keys whose change needs a restart of the worker; all others take effect on what runs."""
 
 

@@ -3,8 +3,7 @@
 import enum
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pidward.core.signals import parse_signal, signal_name
 from pidward.core.units import (
@@ -26,8 +25,7 @@ def written(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of value.
 
     words: what the documentation calls it.

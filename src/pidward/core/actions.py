@@ -1,12 +1,11 @@
 """What may be asked of the runtime. Imperatives; their order is the order of doing."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pidward.core.model import ExitStatus, Phase, ProcessId, Wanted, WorkerName
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Remember a transition. Comes before the acts that follow from it."""
 
     worker: WorkerName
@@ -18,15 +17,13 @@ class Record:
     exit: ExitStatus | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn:
+class Spawn(NamedTuple):
     """Start the worker's program; answer with Spawned or SpawnFailed."""
 
     worker: WorkerName
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     """Send a signal to the main process, or to every process of its tree."""
 
     worker: WorkerName
@@ -35,8 +32,7 @@ class Signal:
     whole_tree: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(NamedTuple):
     """SIGKILL the main process; with ``whole_tree`` all that is left of the tree, and answer with TreeEmptied."""
 
     worker: WorkerName
@@ -44,16 +40,14 @@ class Kill:
     whole_tree: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(NamedTuple):
     """Every worker is down and the supervisor was asked to end: end. ``failed``: because a worker gave up."""
 
     reason: str
     failed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StopAll:
+class StopAll(NamedTuple):
     """A worker gave up for good and its policy is to take everything down with it. Obeyed inside the core."""
 
     reason: str

@@ -1,9 +1,9 @@
 """What differs between two configurations, and what that means for running workers."""
 
 import enum
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
-from pidward.core.spec import Configuration, ServiceSpec
+from pidward.core.spec import Configuration, Execution, ServiceSpec
 
 
 class Consequence(enum.Enum):
@@ -16,8 +16,7 @@ class Consequence(enum.Enum):
     ADOPT = "changed in place"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One service that is not as it was."""
 
     service: str
@@ -52,5 +51,5 @@ def _compare_service(old: ServiceSpec | None, new: ServiceSpec) -> list[Change]:
     return changes
 
 
-def _differing(old: object, new: object) -> str:
-    return ", ".join(f.name for f in fields(new) if getattr(old, f.name) != getattr(new, f.name))  # type: ignore[arg-type]
+def _differing(old: Execution, new: Execution) -> str:
+    return ", ".join(field for field in Execution._fields if getattr(old, field) != getattr(new, field))

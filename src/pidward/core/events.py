@@ -1,13 +1,12 @@
 """What can happen to a worker. Past participles: these are facts, not wishes."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pidward.core.model import ExitStatus, ProcessId, WorkerName
 from pidward.core.spec import Configuration
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(NamedTuple):
     """The process exists. ``running``: it has reached exec; else it waits at its gate and Executed follows."""
 
     worker: WorkerName
@@ -15,16 +14,14 @@ class Spawned:
     running: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Executed:
+class Executed(NamedTuple):
     """A gated process has become its program."""
 
     worker: WorkerName
     process: ProcessId
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnFailed:
+class SpawnFailed(NamedTuple):
     """The program could not be started; no process of it is left.
 
     message: what, where, why and what to do, in one line.
@@ -34,8 +31,7 @@ class SpawnFailed:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(NamedTuple):
     """The main process ended. ``left_behind``: processes of its tree still live."""
 
     worker: WorkerName
@@ -44,30 +40,26 @@ class Exited:
     left_behind: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TreeEmptied:
+class TreeEmptied(NamedTuple):
     """No process of the worker's tree is left."""
 
     worker: WorkerName
 
 
-@dataclass(frozen=True, slots=True)
-class Elapsed:
+class Elapsed(NamedTuple):
     """``Worker.until`` of this worker has passed."""
 
     worker: WorkerName
 
 
-@dataclass(frozen=True, slots=True)
-class StartAsked:
+class StartAsked(NamedTuple):
     """An operator, or the supervisor's own start, wants this worker up."""
 
     worker: WorkerName
     by: str  # who asked, in plain words; becomes part of the reason
 
 
-@dataclass(frozen=True, slots=True)
-class StopAsked:
+class StopAsked(NamedTuple):
     """Somebody wants this worker down. ``at_once``: without grace."""
 
     worker: WorkerName
@@ -75,24 +67,21 @@ class StopAsked:
     at_once: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RestartAsked:
+class RestartAsked(NamedTuple):
     """Somebody wants the present process replaced by a new one."""
 
     worker: WorkerName
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class ShutdownAsked:
+class ShutdownAsked(NamedTuple):
     """The whole supervisor is to stop its workers, in reverse order, and end. Wanted states stay as they are."""
 
     by: str
     at_once: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Reconfigured:
+class Reconfigured(NamedTuple):
     """A new, valid configuration was read."""
 
     configuration: Configuration

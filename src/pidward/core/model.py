@@ -2,7 +2,6 @@
 
 import enum
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pidward.core.units import Instant
@@ -145,8 +144,7 @@ class Wanted(enum.Enum):
     DOWN = "down"
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(NamedTuple):
     """One worker, now. Only ``core.worker`` makes new ones of these."""
 
     name: WorkerName
@@ -165,8 +163,7 @@ class Worker:
     last_exit: ExitStatus | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(NamedTuple):
     """One remembered event. seq only rises, over restarts of the supervisor too."""
 
     seq: int

@@ -1,7 +1,7 @@
 """What the user configured, checked and complete: every default is filled in here and nowhere else."""
 
 import enum
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pidward.core.signals import SIGTERM
 from pidward.core.units import Bytes, Seconds
@@ -34,8 +34,7 @@ class Tree(enum.Enum):
     LEAVE = "leave"
 
 
-@dataclass(frozen=True, slots=True)
-class RestartPolicy:
+class RestartPolicy(NamedTuple):
     """When and how fast an ended worker is started again.
 
     The first restart after a stable run is immediate. The n-th end in a row without one waits
@@ -57,8 +56,7 @@ class RestartPolicy:
     always_on: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class StopPolicy:
+class StopPolicy(NamedTuple):
     """How a worker is stopped: the signal, the grace, then SIGKILL; and what becomes of its tree."""
 
     signal: int = SIGTERM
@@ -73,8 +71,7 @@ class LogMode(enum.Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class LogPolicy:
+class LogPolicy(NamedTuple):
     """What is kept of stdout and stderr. Each stream of each worker has its own files."""
 
     mode: LogMode = LogMode.FILE
@@ -84,8 +81,7 @@ class LogPolicy:
     spool_limit: Bytes = Bytes(256 * 2**20)  # unread output of one stream; the oldest beyond it is dropped and counted
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """One resource limit; None is "infinity"."""
 
     name: str  # as in setrlimit(2), lower case, without RLIMIT_: "nofile"
@@ -93,8 +89,7 @@ class Limit:
     hard: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """All that is fixed in a process when it starts; a change here needs a restart.
 
     ``%i`` in command, working_dir and values of env is the worker's index, ``%%`` a percent sign.
@@ -114,8 +109,7 @@ class Execution:
     oom_score_adj: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceSpec:
+class ServiceSpec(NamedTuple):
     """One ``[service.NAME]``."""
 
     name: str
@@ -126,11 +120,10 @@ class ServiceSpec:
     stop: StopPolicy = StopPolicy()
     logs: LogPolicy = LogPolicy()
     autostart: bool = True  # started with the supervisor
-    origin: str = field(default="", compare=False)  # FILE:LINE:COL of the command, for messages
+    origin: str = ""  # FILE:LINE:COL of the command, for messages
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """``[pidward]``. None: the instance's default place."""
 
     state_dir: str | None = None
@@ -139,10 +132,9 @@ class Settings:
     history_max: int = 100_000  # events kept, whatever their age
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(NamedTuple):
     """A whole, valid configuration; services in the order of the file, which is the order of starting."""
 
     services: tuple[ServiceSpec, ...] = ()
     settings: Settings = Settings()
-    path: str = field(default="", compare=False)
+    path: str = ""

@@ -18,7 +18,6 @@ What a worker waits for, phase by phase:
     STOPPED, COMPLETED, FAILED   somebody who asks
 """
 
-from dataclasses import replace
 from typing import Any, assert_never
 
 from pidward.core.actions import Action, Kill, Record, Signal, Spawn, StopAll
@@ -81,7 +80,7 @@ def _enter(
 ) -> tuple[Worker, Record]:
     """The one door into a phase. ``status`` is the exit that brought us here, for the record."""
     changes.setdefault("until", None)
-    after = replace(worker, phase=phase, reason=reason, since=now, **changes)
+    after = worker._replace(phase=phase, reason=reason, since=now, **changes)
     process = after.process if after.process is not None else worker.process
     return after, Record(worker.name, worker.phase, phase, reason, after.wanted, process, status)
 
@@ -92,7 +91,7 @@ def _enter(
 def _spawned(worker: Worker, spec: ServiceSpec, event: Spawned, now: Instant) -> Step:
     if not worker.spawning:
         return worker, [Kill(worker.name, event.process, whole_tree=False)]  # nobody may run whom nobody knows
-    worker = replace(worker, spawning=False, process=event.process, started=now)
+    worker = worker._replace(spawning=False, process=event.process, started=now)
     if worker.phase is Phase.STOPPING:  # asked to stop while the spawn was on its way
         return worker, [_stop_signal(worker, spec)]
     if worker.phase is Phase.KILLING:
@@ -122,7 +121,7 @@ def _spawn_failed(worker: Worker, spec: ServiceSpec, event: SpawnFailed, now: In
     at_gate = worker.phase is Phase.STARTING and worker.process is not None
     if not worker.spawning and not at_gate:
         return worker, []
-    worker = replace(worker, spawning=False, process=None, last_exit=None, failures=max(1, worker.failures))
+    worker = worker._replace(spawning=False, process=None, last_exit=None, failures=max(1, worker.failures))
     if worker.wanted is Wanted.DOWN or worker.again:
         return _ended(worker, spec, now, event.message)
     again, why = shall_restart(spec.restart, None)
@@ -133,11 +132,11 @@ def _exited(worker: Worker, spec: ServiceSpec, event: Exited, now: Instant) -> S
     if worker.process is None or worker.process != event.process:
         return worker, []
     stable = worker.started is not None and now - worker.started >= spec.restart.reset_after
-    worker = replace(worker, last_exit=event.status, failures=0 if stable else worker.failures)
+    worker = worker._replace(last_exit=event.status, failures=0 if stable else worker.failures)
     if not event.left_behind or spec.stop.tree is Tree.LEAVE:
         return _ended(worker, spec, now)
     if worker.phase is Phase.KILLING or (worker.phase is Phase.STOPPING and spec.stop.tree is Tree.SIGNAL):
-        return replace(worker, process=None), []  # the rest of the tree is dying already, or has until the grace ends
+        return worker._replace(process=None), []  # the rest of the tree is dying already, or has until the grace ends
     reason = f"{describe(event.status)}; killing what it left behind"
     return _kill(worker, spec, reason, now, event.status)
 
@@ -164,7 +163,7 @@ def _elapsed(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
             who = "its tree" if worker.process is None and not worker.spawning else "it"
             return _kill(worker, spec, f"{who} did not end within the grace of {_grace(spec)}", now)
         case Phase.KILLING:
-            return replace(worker, until=Instant(now + KILL_AGAIN)), [_kill_action(worker, spec)]
+            return worker._replace(until=Instant(now + KILL_AGAIN)), [_kill_action(worker, spec)]
         case _:
             return worker, []
 
@@ -185,7 +184,7 @@ def _start_asked(worker: Worker, by: str, now: Instant) -> Step:
 
 
 def _stop_asked(worker: Worker, spec: ServiceSpec, event: StopAsked, now: Instant) -> Step:
-    worker = replace(worker, wanted=Wanted.DOWN, again=False)
+    worker = worker._replace(wanted=Wanted.DOWN, again=False)
     reason = f"stopped by {event.by}"
     if not worker.phase.has_process:
         if worker.phase is Phase.STOPPED and worker.reason == reason:
@@ -203,10 +202,10 @@ def _stop_asked(worker: Worker, spec: ServiceSpec, event: StopAsked, now: Instan
 
 def _restart_asked(worker: Worker, spec: ServiceSpec, event: RestartAsked, now: Instant) -> Step:
     reason = f"restarted by {event.by}"
-    worker = replace(worker, wanted=Wanted.UP)
+    worker = worker._replace(wanted=Wanted.UP)
     if not worker.phase.has_process:
         return _start_fresh(worker, reason, now)
-    worker = replace(worker, again=True)
+    worker = worker._replace(again=True)
     if worker.phase in (Phase.STOPPING, Phase.KILLING):
         return worker, []
     return _stop(worker, spec, reason, now)
@@ -236,7 +235,7 @@ def _kill(worker: Worker, spec: ServiceSpec, reason: str, now: Instant, status: 
     ended = status is not None
     action = _kill_action(worker, spec)
     if ended:
-        action = replace(action, process=None)
+        action = action._replace(process=None)
     after, record = _enter(
         worker, Phase.KILLING, reason, now, status,
         process=None if ended else worker.process, until=Instant(now + KILL_AGAIN),
@@ -272,7 +271,7 @@ def _try_again(worker: Worker, spec: ServiceSpec, why: str, now: Instant) -> Ste
     starts = recent(worker.starts, now, policy.window)
     spread = spread_of(worker.name, worker.restarts)
     delay = next_delay(policy, worker.failures, spread)
-    worker = replace(worker, starts=starts, failures=worker.failures + 1)
+    worker = worker._replace(starts=starts, failures=worker.failures + 1)
     if policy.burst and len(starts) >= policy.burst:
         return _limit_reached(worker, spec, why, now)
     if delay <= 0:

@@ -108,9 +108,7 @@ _BY_CALL: dict[str, dict[int, type[KernelError]]] = {
     "name_to_handle_at": {codes.EINVAL: Unsupported, codes.EOVERFLOW: Unsupported},
     "open_by_handle_at": {codes.EINVAL: Unsupported, codes.EBADF: Unsupported},
     "clone3": {codes.EAGAIN: Exhausted, codes.EINVAL: Unsupported},
-    "procfs": {codes.ENOENT: Gone},
     "procfs fd": {codes.ENXIO: Unsupported},
-    "inotify_add_watch": {},
 }
 
 

@@ -8,7 +8,6 @@ there, each facility shows itself when it is first used. ``pidward doctor`` prin
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pidward.kernel import mask, trials
@@ -37,8 +36,7 @@ class Finding(NamedTuple):
     how: str
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(NamedTuple):
     """All findings, in the order of importance."""
 
     findings: tuple[Finding, ...]

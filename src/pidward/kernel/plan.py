@@ -3,14 +3,12 @@
 import errno
 import os
 import sys
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from pidward.kernel.pidfd import Pidfd
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
+class Ids(NamedTuple):
     """Whom the program runs as: real, effective and saved ids alike, and exactly these supplementary groups."""
 
     uid: int
@@ -18,8 +16,7 @@ class Ids:
     groups: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """All of a process up to its first instruction. Bytes for what the kernel sees; paths are absolute.
 
     The process gets its own session, default signal dispositions, an empty signal mask, and no descriptors but 0, 1

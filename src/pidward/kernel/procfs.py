@@ -39,7 +39,7 @@ def read(process: Pidfd, name: str) -> bytes:
     """Read /proc/PID/NAME whole.
 
     Raises:
-        Gone: the process was reaped, before or while it was read.
+        Gone: the process was reaped, before or while it was read; or it is a zombie and the file needs memory (ESRCH).
         Denied: needs ptrace access (EACCES, EPERM).
     """
     doing = f"read {name} of process {process.id}"
@@ -71,11 +71,12 @@ def name(process: Pidfd) -> str:
 
 def command_line(process: Pidfd) -> list[str]:
     """The arguments as the process shows them; empty for a zombie and a kernel thread. Raises Gone."""
-    return [_text(word) for word in read(process, "cmdline").removesuffix(b"\0").split(b"\0") if word]
+    text = read(process, "cmdline")
+    return [_text(word) for word in text.removesuffix(b"\0").split(b"\0")] if text else []
 
 
 def environ(process: Pidfd) -> dict[str, str]:
-    """The environment that the program was started with; empty for a zombie. Raises Gone, Denied."""
+    """The environment that the program was started with. Raises Gone, for a zombie too; Denied."""
     entries = read(process, "environ").split(b"\0")
     return {_text(key): _text(value) for key, equals, value in (entry.partition(b"=") for entry in entries) if equals}
 

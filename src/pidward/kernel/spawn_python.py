@@ -14,8 +14,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import astuple, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pidward.kernel.errors import KernelError
 from pidward.kernel.pidfd import Pidfd
@@ -35,7 +34,7 @@ class PythonRung:
         """A copy of the plan, as it is as ready as it can be; only what exec would refuse is refused now."""
         if any(b"\0" in text for text in (plan.path, *plan.argv, *plan.env)):
             raise ValueError("embedded null byte")
-        return replace(plan)
+        return plan._replace()
 
     def spawn(self, batch: Sequence["Prepared"], threads: int) -> list[Started | Failure]:
         """Start one after the other."""
@@ -70,7 +69,7 @@ def _start(plan: Plan) -> tuple[int, Gate]:
         gate_fd = stack.enter_context(theirs).fileno()
         plan_fd = os.memfd_create("pidward-plan")
         stack.callback(os.close, plan_fd)
-        _write_all(plan_fd, marshal.dumps(astuple(plan)))
+        _write_all(plan_fd, marshal.dumps(_plain(plan)))
         command = [sys.executable, "-I", "-S", PYSHIM, str(gate_fd), str(plan_fd)]
         inherited = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (gate_fd, plan_fd)]
         pid = os.posix_spawn(  # noqa: TID251 - this is the place
@@ -79,6 +78,11 @@ def _start(plan: Plan) -> tuple[int, Gate]:
         undo.pop_all()
         ours.setblocking(False)
         return pid, Gate(ours.detach())
+
+
+def _plain(plan: Plan) -> tuple[Any, ...]:
+    """The plan as marshal takes it: tuples without names."""
+    return tuple(tuple(field) if isinstance(field, tuple) else field for field in plan)
 
 
 def _write_all(fd: int, data: bytes) -> None:
@@ -93,4 +97,4 @@ def _with_new_invocation(plan: Plan) -> tuple[Plan, str]:
     invocation = os.urandom(16).hex()
     own = _INVOCATION + invocation.encode()
     env = tuple(own if entry.startswith(_INVOCATION) else entry for entry in plan.env)
-    return replace(plan, env=env), invocation
+    return plan._replace(env=env), invocation

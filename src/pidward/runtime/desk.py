@@ -4,8 +4,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pidward.core.model import EventRow, ProcessId, Worker, WorkerName
 
@@ -25,8 +24,7 @@ class NoProcess(Exception):
     """The worker has no process to act on now."""
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(NamedTuple):
     """The supervisor itself."""
 
     version: str

@@ -1,7 +1,7 @@
 """What this machine grants pidward: kernel features, where trees are kept, limits and what they allow."""
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pidward.kernel.cgroup import locate
 from pidward.kernel.features import Finding, probe
@@ -15,8 +15,7 @@ ENOUGH_WORKERS = 1000
 """Fewer than this many workers is worth a warning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """A limit and what it means. enough: it does not stand in anybody's way."""
 
     name: str
@@ -25,8 +24,7 @@ class Limit:
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """Everything that ``pidward doctor`` knows.
 
     kernel: the release, for people; decisions are made from the features alone.

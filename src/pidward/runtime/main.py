@@ -4,8 +4,7 @@ import fcntl
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pidward import __version__
 from pidward.core import actions as do
@@ -43,8 +42,7 @@ class Closable(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """How to run; decided by the command line."""
 
     config_path: str

@@ -6,7 +6,7 @@ sentence for people, before anything is started.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pidward.core.model import WorkerName
 from pidward.core.spec import Execution, Limit, ServiceSpec
@@ -27,8 +27,7 @@ class PlanError(Exception):
     """The spec cannot be carried out on this machine. The message says what, where and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """What the runtime decides about a worker, as opposed to the user."""
 
     instance: str
@@ -40,8 +39,7 @@ class Places:
     nofile: tuple[int, int]  # pidward's own limit before it was raised; workers start with it
 
 
-@dataclass(frozen=True, slots=True)
-class _User:
+class _User(NamedTuple):
     name: str
     uid: int
     gid: int

@@ -7,7 +7,7 @@ directory entered at the gate; or a walk over the descendants that the kernel ha
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 from zlib import crc32
 
 from pidward.core.model import WorkerName
@@ -22,8 +22,7 @@ LOOK_AGAIN = 0.02
 """Seconds between two looks at a dying tree where the kernel does not tell of its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Birth:
+class Birth(NamedTuple):
     """How a process of this tree must come to life."""
 
     cgroup: str | None = None
