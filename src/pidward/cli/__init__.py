@@ -16,11 +16,19 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-class Names:
-    """What argparse would give for a command that is called with nothing but names."""
+class Plain:
+    """What argparse would give for a command that is called with names and known switches only."""
 
-    def __init__(self, targets: list[str]) -> None:
-        self.targets = targets
+    def __init__(self, command: str, words: list[str]) -> None:
+        self.targets = [word for word in words if not word.startswith("-")]
+        for switch in LEAN[command]:
+            setattr(self, switch, f"--{switch}" in words)
+
+
+def is_plain(command: str, words: list[str]) -> bool:
+    """Tell whether argparse can be done without."""
+    switches = LEAN.get(command)
+    return switches is not None and all(not w.startswith("-") or w.removeprefix("--") in switches for w in words)
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
@@ -32,10 +40,10 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     Returns:
         The exit status: 0 ok, 1 failed, 2 wrong usage or configuration, 3 not running, 4 denied, 7 unreachable.
     """
+    _open_missing_streams()
     try:
         status = _run(sys.argv[1:] if argv is None else argv)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except Failure as failure:
         return _complain(str(failure), failure.status)
     except KeyboardInterrupt:
@@ -60,14 +68,13 @@ def _run(words: "Sequence[str]") -> int:
     if name == "--version":
         name = "version"
     module = load_command(name)
-    if name in LEAN and not any(word.startswith("-") for word in arguments):
-        given: object = Names(arguments)
+    if is_plain(name, arguments):
+        given: object = Plain(name, arguments)
     else:
         from pidward.cli.parser import parser_of
 
         given = parser_of(name, module).parse_args(arguments)
-    if sys.stdout is not None:
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     status: int = module.run(here, given)
     return status
 
@@ -95,5 +102,11 @@ def _complain(message: str, status: int) -> int:
 
 def _silence_stdout() -> None:
     """Python writes out its buffer once more at the end, and would complain once more."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_missing_streams() -> None:
+    """Started with a closed descriptor, Python has no such stream, and the next file opened would be in its place."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if name != "stdin" else "r"))

@@ -5,9 +5,15 @@ from pidward.cli.failure import OK, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from typing import Any
 
     from pidward.cli.here import Here
+
+
+def options(parser: "ArgumentParser") -> None:
+    """Add nothing: whatever else the shell has on its line does not matter here."""
+    parser.add_argument("targets", nargs="*")
 
 
 def run(here: "Here", given: "Any") -> int:

@@ -50,7 +50,7 @@ def _page(found: Diagnosis, colours: bool) -> str:
         *([f"  ({found.why})"] if found.why else []),
         "",
         title("limits"),
-        *(f"  {mark(lim.enough)}  {'  '.join(cells)}" for lim, cells in zip(found.limits, columns(limits), strict=True)),
+        *(f"  {mark(one.enough)}  {'  '.join(row)}" for one, row in zip(found.limits, columns(limits), strict=True)),
     ]
     if not found.can_run:
         lines += ["", "pidward cannot run here: the features marked NO are needed"]

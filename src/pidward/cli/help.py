@@ -46,7 +46,7 @@ def show_help(words: Sequence[str], asked: bool) -> int:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
     listing = "\n".join(["commands:", *lines, f"  {'help':{width}}  explain a command: pidward help COMMAND"])
-    print("\n\n".join([INTRODUCTION.rstrip(), listing, FIRST_STEPS, GLOBAL_HELP]))
+    print(f"{INTRODUCTION}\n{listing}\n\n{FIRST_STEPS}\n\n{GLOBAL_HELP}")
     return OK
 
 

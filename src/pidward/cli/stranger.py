@@ -1,4 +1,4 @@
-"""What ``signal`` and ``kill`` do to a process that is named by PID or PID:INODE: open, look, act, all on one handle."""
+"""``signal`` and ``kill`` of a process that is named by PID or PID:INODE: open, look, act, all on one handle."""
 
 from pidward.cli.failure import DENIED, FAILED, NOT_RUNNING, OK, USAGE, Failure
 from pidward.cli.here import Here

@@ -25,5 +25,8 @@ COMMANDS = {
 
 HIDDEN = {"__complete": ("complete", "names for the completion scripts")}
 
-LEAN = frozenset({"status", "__complete"})
-"""Commands that are called without argparse when there are only names after them."""
+LEAN: dict[str, tuple[str, ...]] = {"status": (), "__complete": (), "up": ("detach", "background")}
+"""Commands that are called without argparse when only names and these switches follow.
+
+``status`` is to be fast, and ``up`` to stay small: what it imports is kept in memory for good.
+"""

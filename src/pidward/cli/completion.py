@@ -1,0 +1,166 @@
+"""``pidward completion``: scripts for shells, made from the table of commands.
+
+Commands and options are written into the script; names of services are asked for when they are needed.
+"""
+
+import sys
+from argparse import SUPPRESS, ArgumentParser
+from typing import Any, NamedTuple
+
+from pidward.cli import load_command
+from pidward.cli.failure import OK
+from pidward.cli.here import Here
+from pidward.cli.parser import parser_of
+from pidward.cli.table import COMMANDS
+from pidward.core.signals import signal_name
+
+SHELLS = ("bash", "zsh", "fish")
+TAKES_NAMES = ("targets", "target")
+GLOBAL_OPTIONS = ("--config", "--instance", "--socket", "--json", "--no-color", "--help")
+
+
+class Words(NamedTuple):
+    """What may follow a command."""
+
+    options: tuple[str, ...]
+    choices: tuple[str, ...]  # of the first argument
+    names: bool  # of services and workers
+
+
+def options(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("shell", choices=SHELLS, help="the shell")
+    parser.epilog = (
+        "bash:  pidward completion bash > ~/.local/share/bash-completion/completions/pidward\n"
+        "zsh:   pidward completion zsh > ~/.zfunc/_pidward   (with fpath+=~/.zfunc before compinit)\n"
+        "fish:  pidward completion fish > ~/.config/fish/completions/pidward.fish"
+    )
+
+
+def run(_here: Here, given: Any) -> int:
+    """Print the script."""
+    words = {name: _words(name) for name in COMMANDS}
+    sys.stdout.write({"bash": bash, "zsh": zsh, "fish": fish}[given.shell](words))
+    return OK
+
+
+def _words(name: str) -> Words:
+    parser = parser_of(name, load_command(name))
+    shown = [action for action in parser._actions if action.help != SUPPRESS]
+    named = tuple(option for action in shown for option in action.option_strings if option.startswith("--"))
+    choices: tuple[str, ...] = tuple(next((action.choices for action in shown if action.choices), ()))
+    if name == "signal":
+        choices = tuple(signal_name(number) for number in range(1, 32))
+    return Words(named, choices, any(action.dest in TAKES_NAMES for action in shown))
+
+
+def bash(commands: dict[str, Words]) -> str:
+    """The script for bash."""
+    cases = "".join(
+        f"    {name}) options='{' '.join(w.options)}' choices='{' '.join(w.choices)}' names={w.names:d} ;;\n"
+        for name, w in commands.items()
+    )
+    return f"""\
+# bash completion of pidward; made by `pidward completion bash`
+_pidward() {{
+  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}
+  local command= at i options= choices= names=0
+  case $before in
+    -c|--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --socket) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --instance|--timeout|--since|-n) return ;;
+  esac
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case ${{COMP_WORDS[i]}} in
+      -c|--config|--instance|--socket) ((i++)) ;;
+      -*) ;;
+      *) command=${{COMP_WORDS[i]}} at=$i; break ;;
+    esac
+  done
+  case $command in
+    '') options='--version' choices='{" ".join(commands)} help' ;;
+    help) choices='{" ".join(commands)}' ;;
+{cases}  esac
+  if [[ $word == -* ]]; then
+    COMPREPLY=($(compgen -W "$options {" ".join(GLOBAL_OPTIONS)}" -- "$word"))
+    return
+  fi
+  if [[ -n $choices && ( -z $command || $((COMP_CWORD - at)) -eq 1 ) ]]; then
+    COMPREPLY=($(compgen -W "$choices" -- "$word"))
+  elif [[ $names == 1 ]]; then
+    COMPREPLY=($(compgen -W "$("${{COMP_WORDS[0]}}" __complete 2>/dev/null)" -- "$word"))
+  elif [[ $command == check ]]; then
+    COMPREPLY=($(compgen -f -- "$word"))
+  fi
+}}
+complete -F _pidward pidward
+"""
+
+
+def zsh(commands: dict[str, Words]) -> str:
+    """The script for zsh."""
+    described = "".join(f"    {_quoted(f'{name}:{COMMANDS[name][1]}')}\n" for name in commands)
+    cases = "".join(
+        f"    {name}) options=({' '.join(w.options)}) choices=({' '.join(w.choices)}) names={w.names:d} ;;\n"
+        for name, w in commands.items()
+    )
+    return f"""\
+#compdef pidward
+# zsh completion of pidward; made by `pidward completion zsh`
+_pidward() {{
+  local -a commands options choices
+  local command= at=0 names=0 i
+  commands=(
+{described}  )
+  for ((i = 2; i < CURRENT; i++)); do
+    case $words[i] in
+      -c|--config|--instance|--socket) ((i++)) ;;
+      -*) ;;
+      *) command=$words[i] at=$i; break ;;
+    esac
+  done
+  case $words[CURRENT-1] in
+    -c|--config|--socket) _files; return ;;
+  esac
+  case $command in
+    '') [[ $PREFIX == -* ]] || {{ _describe command commands; return }} ;;
+    help) _describe command commands; return ;;
+{cases}  esac
+  if [[ $PREFIX == -* ]]; then
+    compadd -- $options {" ".join(GLOBAL_OPTIONS)}
+  elif (( $#choices && CURRENT - at == 1 )); then
+    compadd -- $choices
+  elif (( names )); then
+    compadd -- ${{(f)"$($words[1] __complete 2>/dev/null)"}}
+  elif [[ $command == check ]]; then
+    _files
+  fi
+}}
+if [[ $funcstack[1] == _pidward ]]; then _pidward "$@"; else compdef _pidward pidward; fi
+"""
+
+
+def fish(commands: dict[str, Words]) -> str:
+    """The script for fish."""
+    lines = [
+        "# fish completion of pidward; made by `pidward completion fish`",
+        "complete -c pidward -f",
+        "complete -c pidward -s c -l config -r -F -d 'the configuration'",
+        "complete -c pidward -l socket -r -F -d 'the control socket'",
+        "complete -c pidward -l instance -x -d 'which of several supervisors'",
+        "complete -c pidward -l json -d 'print JSON'",
+        "complete -c pidward -l no-color -d 'no colours'",
+    ]
+    for name, words in commands.items():
+        lines.append(f"complete -c pidward -n __fish_use_subcommand -a {name} -d {_quoted(COMMANDS[name][1])}")
+        inside = f"complete -c pidward -n '__fish_seen_subcommand_from {name}'"
+        lines += [f"{inside} -l {option[2:]}" for option in words.options if option != "--help"]
+        if words.choices:
+            lines.append(f"{inside} -a '{' '.join(words.choices)}'")
+        if words.names:
+            lines.append(f"{inside} -a '(pidward __complete 2>/dev/null)'")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"

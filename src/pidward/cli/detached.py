@@ -1,0 +1,78 @@
+"""``pidward up --detach``: start the same command in the background, and wait until it answers or has failed."""
+
+import os
+import sys
+
+from pidward.cli.failure import FAILED, OK, USAGE, Failure
+from pidward.cli.here import Here
+from pidward.cli.paths import SOCKET_NAME
+from pidward.control.client import Client, Unreachable
+from pidward.control.jsontext import encode
+from pidward.core.model import ExitStatus
+from pidward.runtime.detach import Background
+from pidward.runtime.main import Options
+
+OUTPUT_NAME = "supervisor.log"
+PATIENCE = 60.0
+GLANCE = 0.02
+"""Seconds between looks at the socket, while we also wait for the process's end."""
+MAX_QUOTED = 4000
+
+
+def start_detached(here: Here, chosen: Options) -> int:
+    """Start it, and say how that went."""
+    socket = os.path.join(chosen.runtime_dir, SOCKET_NAME)
+    running = _answering(socket)
+    if running is not None:
+        raise Failure(FAILED, f"supervisor {running} runs already and answers at {socket}; see `pidward status`")
+    os.makedirs(chosen.state_dir, 0o700, exist_ok=True)
+    output = os.path.join(chosen.state_dir, OUTPUT_NAME)
+    before = os.path.getsize(output) if os.path.exists(output) else 0
+    supervisor = Background(_argv(chosen), output)
+    try:
+        _await(supervisor, socket, output, before)
+        process = str(supervisor.process)
+    finally:
+        supervisor.close()
+    if here.json:
+        print(encode({"schema_version": 1, "supervisor": process, "socket": socket}))
+    else:
+        print(f"supervisor {process} runs in the background; socket {socket}")
+    return OK
+
+
+def _argv(chosen: Options) -> list[str]:
+    """The same command without --detach. -P: a directory named pidward here must not be taken for the program."""
+    own = [sys.executable, "-P", "-m", "pidward", "up", "--background"]
+    return [*own, "-c", chosen.config_path, "--instance", chosen.instance, *chosen.services]
+
+
+def _await(supervisor: Background, socket: str, output: str, before: int) -> None:
+    looks = int(PATIENCE / GLANCE)
+    for _ in range(looks):
+        status = supervisor.wait(GLANCE)
+        if status is not None:
+            raise _failure(status, output, before)
+        if _answering(socket) == str(supervisor.process):
+            return
+    raise Failure(FAILED, f"supervisor {supervisor.process} runs, but does not answer at {socket}; see {output}")
+
+
+def _answering(socket: str) -> str | None:
+    """Who answers at the socket; None when nobody does."""
+    try:
+        with Client(socket) as client:
+            about = client.call("About", {})["supervisor"]
+    except Unreachable:
+        return None
+    return str(about["process"]) if isinstance(about, dict) else None
+
+
+def _failure(status: ExitStatus, output: str, before: int) -> Failure:
+    """What it wrote before it ended is the best explanation."""
+    with open(output, "rb") as file:
+        file.seek(before)
+        said = file.read(MAX_QUOTED).decode(errors="replace").strip().removeprefix("pidward: ")
+    how = f"exit {status.code}" if status.signal is None else f"signal {status.signal}"
+    said = said or f"the supervisor ended at once ({how}); see {output}"
+    return Failure(USAGE if status.code == USAGE else FAILED, said)

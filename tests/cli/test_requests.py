@@ -1,0 +1,195 @@
+"""Commands that change something: start, stop, restart, reload, down, signal, kill."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from pidward.core.model import ProcessId
+from pidward.kernel.pidfd import Pidfd
+from tests.cli.conftest import Serve, Supervisor
+from tests.cli.run import pidward
+from tests.control.fake import FakeDesk, config_error
+from tests.isolation import end, fork, sleep_forever
+
+
+def test_start_waits_and_tells_of_each(supervisor: Supervisor) -> None:
+    ended = supervisor.run("start", "web", "off", "bad")
+    assert ended.status == 1
+    rows = {line.split()[0]: line.split()[1] for line in ended.out.splitlines()}
+    assert rows == {"web/1": "ready", "web/2": "ready", "off/1": "ready", "bad/1": "failed"}
+    assert 'cannot execute "bad": not found on PATH' in ended.out
+    assert ended.err == ""  # no progress where nobody sees it
+
+
+@pytest.mark.parametrize("command, phase", [("restart", "ready"), ("stop", "stopped")])
+def test_the_others_wait_too(supervisor: Supervisor, command: str, phase: str) -> None:
+    ended = supervisor.run(command, "web/2", "db")
+    assert ended.status == 0
+    assert [line.split()[:2] for line in ended.out.splitlines()] == [["web/2", phase], ["db/1", phase]]
+    (asked,) = supervisor.desk.asked
+    assert asked[:2] == (command, ["web/2", "db/1"])
+    assert str(asked[2]).startswith("root (pid " if os.geteuid() == 0 else "uid ")
+
+
+def test_all_means_all(supervisor: Supervisor) -> None:
+    assert supervisor.run("stop", "--all").status == 0
+    assert supervisor.desk.asked[0][1] == [str(name) for name in supervisor.desk.workers]
+
+
+def test_no_wait(supervisor: Supervisor) -> None:
+    ended = supervisor.run("start", "slow", "--no-wait")
+    assert ended.status == 0
+    assert ended.out.split()[:2] == ["slow/1", "asked"]
+
+
+def test_the_time_is_over(supervisor: Supervisor) -> None:
+    ended = supervisor.run("start", "slow", "web", "--timeout", "50ms")
+    assert ended.status == 1
+    assert "the time is over" in ended.err
+    assert {line.split()[0]: line.split()[1] for line in ended.out.splitlines()} == {
+        "web/1": "ready", "web/2": "ready", "slow/1": "starting",
+    }  # fmt: skip
+
+
+def test_results_as_json(supervisor: Supervisor) -> None:
+    document = json.loads(supervisor.run("restart", "db", "--json").out)
+    assert document["schema_version"] == 1
+    (result,) = document["results"]
+    assert (result["worker"], result["reached"], result["phase"]) == ("db/1", True, "ready")
+
+
+def test_progress_is_shown_on_a_terminal_and_taken_away(supervisor: Supervisor) -> None:
+    shown = supervisor.run_on_terminal("start", "web", "slow", "--timeout", "200ms").out
+    assert "\r\x1b[K2 done; last: web/2" in shown
+    assert "\x1b[32mready" in shown
+    assert "\x1b[31mstarting" in shown
+
+
+def test_reload_shows_the_difference(supervisor: Supervisor) -> None:
+    assert supervisor.run("reload").out == "web: 2 -> 3 workers\ndb: changed\n"
+    assert json.loads(supervisor.run("reload", "--json").out)["changes"] == ["web: 2 -> 3 workers", "db: changed"]
+
+
+def test_an_invalid_file_changes_nothing(serve: Serve) -> None:
+    def prepare(desk: FakeDesk) -> None:
+        desk.reload_error = config_error()
+
+    ended = serve(prepare).run("reload")
+    assert ended.status == 2
+    assert "pidward.toml:3:1: service.web.comand: unknown key; did you mean 'command'?" in ended.err
+    assert ended.err.endswith("nothing was changed: the configuration is not valid\n")
+
+
+def test_down_waits_for_the_end(serve: Serve) -> None:
+    supervisor = serve()
+    ended = supervisor.run("down", "--now")
+    assert (ended.status, ended.err) == (0, "")
+    assert "has ended" in ended.out
+    assert supervisor.desk.asked[-1][0] == "shutdown"
+    assert supervisor.desk.asked[-1][2] is True
+    assert not os.path.exists(supervisor.path)
+
+
+def test_down_that_takes_too_long(serve: Serve) -> None:
+    def prepare(desk: FakeDesk) -> None:
+        desk.on_shutdown = lambda: None
+
+    ended = serve(prepare).run("down", "--timeout", "50ms")
+    assert ended.status == 1
+    assert "still stops its workers" in ended.err
+
+
+def test_signal_and_kill_go_through_the_supervisor(supervisor: Supervisor) -> None:
+    ended = supervisor.run("signal", "hup", "web")
+    assert ended.status == 0
+    assert ended.out.count("SIGHUP sent to web/") == 2
+    assert supervisor.run("kill", "--tree", "db/1").status == 0
+    assert [asked[:4] for asked in supervisor.desk.asked] == [
+        ("signal", "web/1", 1, False), ("signal", "web/2", 1, False), ("signal", "db/1", 9, True),
+    ]  # fmt: skip
+
+
+def test_no_process_to_signal(supervisor: Supervisor) -> None:
+    ended = supervisor.run("signal", "TERM", "off")
+    assert (ended.status, ended.out) == (3, "")
+    assert "off has no process now" in ended.err
+
+
+# --- processes that no supervisor knows
+
+
+@pytest.fixture
+def stranger() -> Iterator[Pidfd]:
+    process = fork(sleep_forever)
+    yield process
+    end(process)
+
+
+def test_a_stranger_is_shown_and_signalled(stranger: Pidfd) -> None:
+    ended = pidward("signal", "TERM", str(stranger.id.pid))
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.startswith(f"SIGTERM sent to {stranger.id} ")
+    assert f"(uid {os.getuid()})" in ended.out
+    status = os.waitid(os.P_PIDFD, stranger.fileno(), os.WEXITED | os.WNOWAIT)
+    assert status is not None
+    assert (status.si_code, status.si_status) == (os.CLD_KILLED, 15)
+
+
+def test_a_stranger_is_killed_by_its_identity(stranger: Pidfd) -> None:
+    ended = pidward("kill", str(stranger.id), "--json")
+    document = json.loads(ended.out)
+    assert (document["process"], document["signal"], document["ended"]) == (str(stranger.id), "SIGKILL", True)
+
+
+def test_another_owner_of_the_number_is_left_alone(stranger: Pidfd) -> None:
+    wrong = ProcessId(stranger.id.pid, stranger.id.inode - 1)
+    ended = pidward("kill", str(wrong))
+    assert (ended.status, ended.out) == (3, "")
+    assert f"{stranger.id.pid} belongs to another process now; nothing was done" in ended.err
+    assert not os.waitid(os.P_PIDFD, stranger.fileno(), os.WEXITED | os.WNOWAIT | os.WNOHANG)
+
+
+def test_the_whole_tree_of_a_stranger() -> None:
+    reader, writer = os.pipe()
+
+    def parent() -> None:
+        fork(child)
+        sleep_forever()
+
+    def child() -> None:
+        os.setsid()
+        os.write(writer, f"{os.getpid()}\n".encode())
+        sleep_forever()
+
+    process = fork(parent)
+    try:
+        with open(reader) as reports, Pidfd.open(int(reports.readline())) as below:
+            os.close(writer)
+            ended = pidward("kill", "--tree", str(process.id))
+            assert ended.status == 0, ended.err
+            assert "and its whole tree" in ended.out
+            assert reports.read() == ""  # both ends of the pipe are closed: both processes are gone
+            assert below.state().value != "running"
+    finally:
+        end(process)
+
+
+@pytest.mark.parametrize(
+    "target, status, complaint",
+    [("4194304", 3, "no process 4194304 exists"), ("0", 2, "no process can have the number 0"), ("12:0", 2, "PID:INODE")],
+)
+def test_nobody_there(target: str, status: int, complaint: str) -> None:
+    ended = pidward("kill", target)
+    assert (ended.status, ended.out) == (status, "")
+    assert complaint in ended.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_not_ours_to_signal(stranger: Pidfd) -> None:
+    become = (sys.executable, "-c", "import os, sys; os.setuid(65534); from pidward.cli import main; sys.exit(main())")
+    ended = pidward("kill", str(stranger.id), argv=become)
+    assert (ended.status, ended.out) == (4, "")
+    assert "permission denied" in ended.err
