@@ -75,8 +75,9 @@ install_pidward() { # no network: what the build needs is in every lock
     say "setup: building pidward"
     install --no-index --no-deps --no-build-isolation -e . || fail "could not build pidward"
     # The installers keep the build's words to themselves, so the one that matters is said here.
-    [ -x src/pidward/native/shim ] && compgen -G 'src/pidward/kernel/_spawn.*so' >/dev/null ||
+    if ! [ -x src/pidward/native/shim ] || ! compgen -G 'src/pidward/kernel/_spawn.*so' >/dev/null; then
         say "setup: no usable C compiler: pidward runs on its pure-Python rung ('pidward doctor' tells what that costs)"
+    fi
 }
 
 # Runs a command unless the files it depends on are as they were at its last success.
