@@ -1,6 +1,6 @@
-"""Builds the native part: the spawner (an extension) and the shim (a static program).
+"""Builds the native part: the spawner (an extension), the shim and the demo's stopwatch (static programs).
 
-Both are optional. Without a compiler the package still builds, says so once, and pidward starts processes on its
+All are optional. Without a compiler the package still builds, says so once, and pidward starts processes on its
 pure-Python rung; ``pidward doctor`` tells what that costs. The compiler is ``$PIDWARD_CC`` if set, else the first of
 cc, gcc, clang and ``python -m ziglang cc`` that builds the file.
 """
@@ -25,8 +25,7 @@ FREESTANDING = ["-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie",
 
 # The extension carries no compile options of its own: it names the module, the source and the tag of the file.
 SPAWN = Extension("pidward.kernel._spawn", ["native/spawn.c"], py_limited_api=STABLE_ABI, optional=True)
-SHIM_SOURCE = "native/shim.c"
-SHIM_FLAGS = ["-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector", "-s"]
+PROGRAMS = {"shim": "native/shim.c", "first": "native/first.c"}
 
 
 def compilers() -> list[list[str]]:
@@ -61,13 +60,13 @@ def compile_file(source: str, target: Path, flags: list[str]) -> str:
 
 
 class BuildNative(build_ext):
-    """Builds both files with plain compiler commands, so that any C compiler will do."""
+    """Builds all files with plain compiler commands, so that any C compiler will do."""
 
     def build_extensions(self) -> None:
         """Build what can be built and say once what could not."""
         failures = {
             "spawner": self.build_spawner(),
-            "shim": self.build_shim(),
+            **{name: self.build_program(name) for name in PROGRAMS},
         }
         failures = {what: why for what, why in failures.items() if why}
         if failures:
@@ -85,14 +84,15 @@ class BuildNative(build_ext):
             flags.append("-DPy_LIMITED_API=" + LIMITED_API)
         return compile_file(SPAWN.sources[0], Path(self.get_ext_fullpath(SPAWN.name)), flags)
 
-    def build_shim(self) -> str:
-        """Build the static program beside the package, in the source tree for an editable install."""
+    def build_program(self, name: str) -> str:
+        """Build a static program beside the package, in the source tree for an editable install."""
         package = Path("src/pidward") if self.editable_mode else Path(self.build_lib, "pidward")
-        return compile_file(SHIM_SOURCE, package / "native" / "shim", SHIM_FLAGS)
+        return compile_file(PROGRAMS[name], package / "native" / name, FREESTANDING)
 
     def built(self) -> list[Path]:
         """What is there now, for the tag of the wheel."""
-        files = [Path(self.get_ext_fullpath(SPAWN.name)), Path(self.build_lib, "pidward/native/shim")]
+        programs = [Path(self.build_lib, "pidward/native", name) for name in PROGRAMS]
+        files = [Path(self.get_ext_fullpath(SPAWN.name)), *programs]
         return [file for file in files if file.exists()]
 
 
@@ -100,12 +100,12 @@ class Wheel(bdist_wheel):
     """Names the wheel after what was really built."""
 
     def get_tag(self) -> tuple[str, str, str]:
-        """cp311-abi3 with the extension, py3-none-PLATFORM with the shim alone, py3-none-any with neither."""
+        """cp311-abi3 with the extension, py3-none-PLATFORM with programs alone, py3-none-any with neither."""
         files = [file.name for file in self.get_finalized_command("build_ext").built()]
         python, abi, platform = super().get_tag()
         if not files:
             return "py3", "none", "any"
-        if files == ["shim"]:
+        if set(files) <= PROGRAMS.keys():
             return "py3", "none", platform
         return ("cp311", "abi3", platform) if STABLE_ABI else (python, abi, platform)
 
