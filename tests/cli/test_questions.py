@@ -66,7 +66,7 @@ def test_following_events(supervisor: Supervisor) -> None:
 def test_check(tmp_path: Path) -> None:
     (tmp_path / "pidward.toml").write_text('[service.web]\ncommand = ["/bin/true"]\nworkers = 3\n')
     ended = pidward("check", cwd=tmp_path)
-    assert (ended.status, ended.out) == (0, "pidward.toml: valid; 1 services, 3 workers\n")
+    assert (ended.status, ended.out) == (0, "pidward.toml: valid; 1 service, 3 workers\n")
     document = json.loads(pidward("check", "--json", str(tmp_path / "pidward.toml")).out)
     assert (document["valid"], document["services"], document["workers"]) == (True, ["web"], 3)
 

@@ -39,7 +39,7 @@ def run(here: Here, given: Any) -> int:
         }  # fmt: skip
         print(encode(document))
     else:
-        print(f"{path}: valid; {len(configuration.services)} services, {workers} workers")
+        print(f"{path}: valid; {_count(len(configuration.services), 'service')}, {_count(workers, 'worker')}")
     return OK
 
 
@@ -51,6 +51,10 @@ def _refuse(here: Here, path: str, error: ConfigError) -> int:
         }  # fmt: skip
         print(encode(document))
         return USAGE
-    count = len(error.problems) + error.omitted
+    count = _count(len(error.problems) + error.omitted, "mistake")
     here.say(str(error))
-    raise Failure(USAGE, f"{path}: {count} mistake{'s' if count > 1 else ''}; nothing was started or changed")
+    raise Failure(USAGE, f"{path}: {count}; nothing was started or changed")
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -67,7 +67,7 @@ def _cells(row: list[str]) -> list[str]:
     name, phase, process, uptime, restarts, last_exit, reason, as_wanted = row
     ready = "yes" if phase == "ready" else "no" if process != "-" or as_wanted == "0" else "-"
     rss = None if process == "-" else resident_bytes(process)
-    why = last_exit if phase == "ready" else reason if last_exit == "-" else f"{last_exit}: {reason}"
+    why = last_exit if phase == "ready" else reason  # which says how it ended, when that is the reason
     return [name, phase, ready, process, uptime, restarts, "-" if rss is None else _mib(rss), printable(why)]
 
 

@@ -1,0 +1,167 @@
+"""``pidward up`` and its life, for real: the whole program, real workers, the command line as its only face."""
+
+import json
+import os
+import signal
+import subprocess  # noqa: TID251 - the tests' own children
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pidward.core.model import ProcessId
+from pidward.kernel.pidfd import Pidfd, State
+from tests.cli.run import PYTHON, Ended, environment, pidward
+
+SERVICES = """
+[service.web]
+command = ["/bin/sleep", "1000"]
+workers = 2
+[service.db]
+command = ["/bin/sleep", "1000"]
+"""
+
+
+class Home:
+    """A directory with a configuration, and the command line in it."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.file = place / "pidward.toml"
+        self.write(SERVICES)
+        self.env = environment(PIDWARD_INSTANCE=f"test-{os.getpid()}-{place.name}"[:60])
+
+    def write(self, services: str) -> None:
+        where = f'[pidward]\nruntime_dir = "{self.place}/run"\nstate_dir = "{self.place}/state"\n'
+        self.file.write_text(where + services)
+
+    def run(self, *words: str) -> Ended:
+        return pidward(*words, env=self.env, cwd=self.place)
+
+    def workers(self) -> dict[str, str | None]:
+        """The process of each worker."""
+        document = json.loads(self.run("status", "--json").out)
+        return {worker["name"]: worker["process"] for worker in document["workers"]}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.run("down", "--now")
+
+
+def opened(process: str | None) -> Pidfd:
+    assert process is not None
+    identity = ProcessId.parse(process)
+    return Pidfd.open(identity.pid, identity.inode)
+
+
+def test_the_main_path(home: Home) -> None:
+    ended = home.run("up", "--detach")
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.endswith(f"runs in the background; socket {home.place}/run/control.sock\n")
+    assert home.run("status").status == 0
+
+    first = home.workers()
+    assert home.run("restart", "web/1").status == 0
+    second = home.workers()
+    assert {name for name in first if first[name] != second[name]} == {"web/1"}
+
+    with opened(second["web/2"]) as victim:
+        assert home.run("kill", "web/2").status == 0
+        assert home.run("start", "web/2").status == 0
+        assert victim.state() is not State.RUNNING
+    assert home.workers()["web/2"] not in (None, second["web/2"])
+
+    assert home.run("stop", "db").status == 0
+    assert home.run("status").status == 0  # down as wanted
+    assert home.run("signal", "TERM", "db").status == 3
+
+    home.write(SERVICES.replace("workers = 2", "workers = 3"))
+    ended = home.run("reload")
+    assert ended.status == 0
+    assert "web" in ended.out
+    assert home.workers()["web/3"] is not None
+
+    home.file.write_text("[service.web]\ncomand = 1\n")
+    ended = home.run("reload", "--socket", f"{home.place}/run/control.sock")
+    assert ended.status == 2
+    assert "did you mean 'command'?" in ended.err
+    home.write(SERVICES)
+
+    with opened(home.workers()["web/1"]) as worker:
+        ended = home.run("down")
+        assert (ended.status, ended.err) == (0, "")
+        assert worker.state() is not State.RUNNING
+    assert home.run("status").status == 7
+
+    assert home.run("up", "--detach").status == 0
+    assert home.workers()["db/1"] is None  # what an operator stopped stays stopped
+    assert "stopped by" in home.run("events", "db").out
+
+
+def test_a_second_one_is_refused(home: Home) -> None:
+    assert home.run("up", "--detach").status == 0
+    ended = home.run("up", "--detach")
+    assert (ended.status, ended.out) == (1, "")
+    assert "runs already and answers at" in ended.err
+    ended = home.run("up")
+    assert (ended.status, ended.out) == (1, "")
+    assert "running already" in ended.err
+    assert home.run("status").status == 0
+
+
+def test_in_the_foreground_until_interrupted(home: Home) -> None:
+    child = subprocess.Popen([*PYTHON, "up", "db"], env=home.env, cwd=home.place, stderr=subprocess.PIPE, text=True)
+    assert child.stderr is not None
+    with child.stderr, Pidfd.open(child.pid) as supervisor:
+        for line in child.stderr:
+            if "db/1" in line and "ready" in line:
+                break
+        assert home.workers()["web/1"] is None  # only what was named was started
+        with opened(home.workers()["db/1"]) as worker:
+            supervisor.signal(signal.SIGINT)
+            told = child.stderr.read()
+            assert child.wait(30) == 0
+            assert worker.state() is not State.RUNNING
+    assert "SIGINT" in told
+    assert "Traceback" not in told
+    assert home.run("status").status == 7
+
+
+@pytest.mark.parametrize("how", [("up",), ("up", "--detach")])
+def test_what_cannot_start_says_why(home: Home, how: tuple[str, ...]) -> None:
+    ended = home.run(*how, "nothing")
+    assert ended.status == 2
+    assert "no service is named 'nothing'" in ended.err
+    assert "it has web, db" in ended.err
+
+    ended = home.run(*how, "--socket", "/x")
+    assert ended.status == 2
+
+    (home.place / "run").mkdir()
+    (home.place / "run").chmod(0o777)
+    ended = home.run(*how)
+    assert (ended.status, ended.out) == (1, "")
+    assert f"{home.place}/run" in ended.err
+    assert "writable by nobody else" in ended.err
+
+    home.file.write_text("[service.web]\n")
+    ended = home.run(*how)
+    assert ended.status == 2
+    assert "a service needs a command" in ended.err
+    home.file.unlink()
+    assert home.run(*how, "-c", "pidward.toml").status == 2
+
+
+def test_a_dead_supervisors_socket_is_no_obstacle(home: Home) -> None:
+    assert home.run("up", "--detach", "--json").status == 0
+    about = json.loads(home.run("status", "--json").out)["supervisor"]
+    with opened(about["process"]) as supervisor:
+        supervisor.signal(signal.SIGKILL)
+    ended = home.run("status")
+    assert ended.status == 7
+    assert "nobody listens there any more" in ended.err or "has ended" in ended.err
+    assert home.run("up", "--detach").status == 0
+    assert home.run("status").status == 0
