@@ -36,7 +36,7 @@ class Plan(NamedTuple):
     nice: int | None = None  # absolute, -20 to 19
     oom_score_adj: int | None = None  # -1000 to 1000
     ids: Ids | None = None  # None: the spawner's own
-    cgroup: bytes | None = None  # v2 directory to be born in
+    cgroup: bytes | None = None  # v2 directory to be born in; not frozen: that would stop the spawner too
     join: tuple[bytes, ...] = ()  # v1 directories to enter before exec
     gated: bool = False  # wait for Gate.open before ids, join and exec
 
