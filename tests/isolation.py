@@ -5,6 +5,7 @@ down; when it raises, the test fails with its traceback.
 """
 
 import ctypes
+import faulthandler
 import os
 import select
 import signal
@@ -27,12 +28,16 @@ _TIMEOUT_MS = 60_000
 
 def fork(act: Callable[[], int | None]) -> Pidfd:
     """A child that runs a function and exits with what it returns; killed when the test process dies."""
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         code = 120
         try:
             abi.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(code)  # it died before it could take us along
             signal.set_wakeup_fd(-1)
+            faulthandler.disable()
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
             code = act() or 0
@@ -68,7 +73,7 @@ def run_apart(scenario: Callable[[], None]) -> None:
         except pytest.skip.Exception as skip:
             os.write(reporter, str(skip).encode())
             return _SKIPPED
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - a failed assertion, above all
             os.write(reporter, traceback.format_exc().encode()[-60_000:])
             return _FAILED
         return 0
@@ -99,11 +104,15 @@ def run_in_pid_namespace(scenario: Callable[[], None]) -> None:
     """Run a scenario as the first process of a new pid namespace with its own /proc; nothing of it survives."""
 
     def outside() -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
         if libc.unshare(_CLONE_NEWPID | _CLONE_NEWNS) < 0:
             pytest.skip("no new pid namespace (needs CAP_SYS_ADMIN)")
-        run_apart(lambda: (_mount_proc(libc), scenario())[1])
+        run_apart(inside)
 
+    def inside() -> None:
+        _mount_proc(libc)
+        scenario()
+
+    libc = ctypes.CDLL(None, use_errno=True)
     run_apart(outside)
 
 
@@ -139,11 +148,11 @@ def clone_as(pid: int, act: Callable[[], int | None]) -> Pidfd:
 
 
 @contextmanager
-def barrier() -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
+def barrier() -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
     """(pass it, wait for that), across forks, once for each time."""
     read, write = os.pipe()
     try:
-        yield (lambda: os.write(write, b".") and None), (lambda: os.read(read, 1) and None)
+        yield (lambda: os.write(write, b".")), (lambda: os.read(read, 1))
     finally:
         os.close(read)
         os.close(write)

@@ -34,7 +34,7 @@ from pidward.kernel.errors import (
         ("PIDFD_GET_INFO", errno.EREMOTE, Foreign),
         ("open_by_handle_at", errno.ESTALE, Gone),
         ("clone3", errno.EAGAIN, Exhausted),
-        ("procfs", errno.ENOENT, Gone),
+        ("procfs", errno.ESRCH, Gone),
         ("mkdir", errno.ENOENT, KernelError),  # no special meaning
     ],
 )

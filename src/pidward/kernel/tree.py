@@ -12,7 +12,7 @@ Handles are held while links between processes are followed, so no recycled numb
 """
 
 import os
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from signal import SIGSTOP
 from types import TracebackType
 from typing import Self
@@ -92,7 +92,7 @@ class WalkedTree:
         if self.main is not None and not self.main.is_closed and self.main.state() is State.RUNNING:
             return True
         with _Members(self) as members:
-            return bool(members.look())
+            return bool(members.look()) or members.is_changing
 
     def open_events(self) -> None:
         """Nobody tells; look again when a child of ours ended."""
@@ -124,7 +124,7 @@ class WalkedTree:
                 known = len(members.held)
                 moving = [process for process, stat in members.look() if stat.state not in _AT_REST]
                 _signal_each(moving, SIGSTOP)
-                if members.is_full or (members.is_sure and not moving and len(members.held) == known):
+                if members.is_full or not (moving or members.is_changing or len(members.held) > known):
                     break
                 os.sched_yield()
             _signal_each(list(members.held.values()), SIGKILL)
@@ -136,7 +136,9 @@ class _Members:
     def __init__(self, tree: WalkedTree) -> None:
         self.held: dict[int, Pidfd] = {}
         self.is_full = False  # no descriptor for the next one
-        self.is_sure = False  # nobody can have been overlooked in the last look
+        self.is_changing = False  # somebody may have been overlooked in the last look
+        self._unread = False  # an environment was empty: perhaps in the middle of exec
+        self._dead: set[int] = set()  # zombies of ours, which keep their numbers until we reap them
         self._tree = tree
 
     def __enter__(self) -> Self:
@@ -154,20 +156,20 @@ class _Members:
         A family that forks on and exits can slip through one look: a child is still its parent's when our children
         are listed, and ours when the parent is looked at. So none found is believed only when nothing has changed.
         """
+        living: list[tuple[Pidfd, Stat]] = []
         for _ in range(_LOOKS):
-            self.is_sure = True
-            candidates = self._candidates()
+            self.is_changing = self._unread = False
+            before = self._living_children()
             self._drop_the_gone()
-            self._hold_roots(candidates)
+            self._hold_roots(numbers() if self._tree.everywhere else before)
             living = self._follow()
-            if not self._candidates() <= candidates:
-                self.is_sure = False
-            if living or self.is_sure:
-                return living
-        return []
+            self.is_changing = self.is_changing or not self._living_children() <= before
+            if living or not (self.is_changing or self._unread):
+                break
+        return living
 
-    def _candidates(self) -> set[int]:
-        return set(numbers() if self._tree.everywhere else own_children())
+    def _living_children(self) -> set[int]:
+        return set(own_children()) - self._dead
 
     def _follow(self) -> list[tuple[Pidfd, Stat]]:
         """Go down from those who are held, and hold who descends from them; returns who lives."""
@@ -189,7 +191,7 @@ class _Members:
                 process.close()
                 del self.held[pid]
 
-    def _hold_roots(self, candidates: set[int]) -> None:
+    def _hold_roots(self, candidates: Iterable[int]) -> None:
         tree, session = self._tree, 0
         if tree.main is not None and not tree.main.is_closed and tree.main.exists():
             session = tree.main.id.pid
@@ -198,6 +200,8 @@ class _Members:
 
         def belongs(process: Pidfd, stat: Stat) -> bool:
             is_ours = stat.ppid == os.getpid()
+            if is_ours and stat.is_dead and process.state() is State.EXITED:
+                self._dead.add(process.id.pid)
             return (is_ours and stat.session == session != 0) or (
                 (is_ours or tree.everywhere) and self._carries(process)
             )
@@ -208,8 +212,7 @@ class _Members:
 
     def _carries(self, process: Pidfd) -> bool:
         text = read(process, "environ")
-        if not text:
-            self.is_sure = False  # perhaps in the middle of exec
+        self._unread = self._unread or not text
         return b"INVOCATION_ID=" + os.fsencode(self._tree.mark) in text.split(b"\0")
 
     def _hold_child(self, pid: int, parent: Pidfd) -> bool:
@@ -233,7 +236,7 @@ class _Members:
             is_member = belongs(process, read_stat(process))
         except Gone:
             if process.state() is State.RUNNING:
-                self.is_sure = False  # on its way out, and its children are on their way to us
+                self.is_changing = True  # on its way out, and its children are on their way to us
         except Denied:
             pass
         finally:
