@@ -2,7 +2,7 @@
 
 import os
 import pty
-import subprocess  # noqa: TID251 - the tests' own children
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,8 +30,9 @@ def pidward(
     *words: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, argv: Sequence[str] = PYTHON
 ) -> Ended:
     """Run one command with its output in pipes."""
+    full_env = dict(env or environment())
     done = subprocess.run(
-        [*argv, *words], env=dict(env or environment()), cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+        [*argv, *words], env=full_env, cwd=cwd, capture_output=True, text=True, timeout=60, check=False
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -95,7 +95,7 @@ def test_a_broken_file_is_said_when_it_matters(tmp_path: Path, text: str) -> Non
 
 
 def test_a_missing_file_is_said() -> None:
-    with pytest.raises(Failure, match="missing.toml: cannot be read"):
+    with pytest.raises(Failure, match=r"missing\.toml: cannot be read"):
         paths.socket_of(here("-c", "missing.toml"))
 
 

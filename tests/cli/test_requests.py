@@ -179,7 +179,11 @@ def test_the_whole_tree_of_a_stranger() -> None:
 
 @pytest.mark.parametrize(
     "target, status, complaint",
-    [("4194304", 3, "no process 4194304 exists"), ("0", 2, "no process can have the number 0"), ("12:0", 2, "PID:INODE")],
+    [
+        ("4194304", 3, "no process 4194304 exists"),
+        ("0", 2, "no process can have the number 0"),
+        ("12:0", 2, "PID:INODE"),
+    ],
 )
 def test_nobody_there(target: str, status: int, complaint: str) -> None:
     ended = pidward("kill", target)

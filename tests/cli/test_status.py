@@ -2,7 +2,7 @@
 
 import json
 import os
-import subprocess  # noqa: TID251 - the tests' own children
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,7 +24,8 @@ def all_well(desk: FakeDesk) -> None:
 
 def in_trouble(desk: FakeDesk) -> None:
     status = ExitStatus(None, 11, core_dumped=True, source=Source.WAITID)
-    desk.change(WEB1, Phase.BACKING_OFF, "killed by SIGSEGV; starts again in 1s", process=None, last_exit=status, restarts=4)
+    why = "killed by SIGSEGV; starts again in 1s"
+    desk.change(WEB1, Phase.BACKING_OFF, why, process=None, last_exit=status, restarts=4)
     desk.change(DB1, Phase.STOPPED, "stopped by root", process=None, wanted=Wanted.DOWN, last_exit=ExitStatus(3, None))
     desk.workers[WEB2] = desk.workers[WEB2]._replace(last_exit=ExitStatus(None, 1))
     desk.trouble = ("the disk is full\x1b[2J",)
@@ -54,7 +55,8 @@ def test_the_table(serve: Serve) -> None:
 def test_zero_when_all_is_as_wanted(serve: Serve) -> None:
     supervisor = serve(all_well, {"web": 2, "off": 1})
     assert supervisor.run("status").status == 0
-    assert [line.split()[0] for line in supervisor.run("status", "off", "web/2").out.splitlines()[1:]] == ["web/2", "off/1"]
+    _, *rows = supervisor.run("status", "off", "web/2").out.splitlines()
+    assert [row.split()[0] for row in rows] == ["web/2", "off/1"]
 
 
 def test_no_services(serve: Serve) -> None:

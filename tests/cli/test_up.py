@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-import subprocess  # noqa: TID251 - the tests' own children
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -47,7 +47,8 @@ class FakeDesk:
                 name = WorkerName(service, number)
                 self.workers[name] = Worker(name, Wanted.DOWN, Phase.STOPPED, "not started yet", since=now)
                 if service in ("web", "db"):
-                    self.workers[name] = self.workers[name]._replace(wanted=Wanted.UP, phase=Phase.READY, reason="the program runs",
+                    self.workers[name] = self.workers[name]._replace(
+                        wanted=Wanted.UP, phase=Phase.READY, reason="the program runs",
                         process=own_process(), started=Instant(now - 90.0),
                     )  # fmt: skip
 

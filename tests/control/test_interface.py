@@ -83,7 +83,7 @@ def test_misfits(method: str, parameters: dict[str, object], error: str, about: 
     assert (refusal.value.error, refusal.value.parameters) == (error, about)
 
 
-GOOD = [
+GOOD: list[tuple[str, dict[str, object]]] = [
     ("Status", {}),
     ("Status", {"targets": ["web/1", "loop"]}),
     ("Table", {"targets": ["db"]}),
@@ -117,7 +117,7 @@ def misfits(described: Any, kind: Any, value: object, where: str) -> list[str]:
         case "_Maybe":
             return [] if value is None else misfits(described, kind.element_type, value, where)
         case "_Array":
-            assert isinstance(value, list), where
+            assert isinstance(value, list)
             return [m for v in value for m in misfits(described, kind.element_type, v, where + "[]")]
         case "_CustomType":
             return misfits(described, described.members[kind.name].type, value, where)

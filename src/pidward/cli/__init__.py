@@ -109,4 +109,4 @@ def _open_missing_streams() -> None:
     """Started with a closed descriptor, Python has no such stream, and the next file opened would be in its place."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w" if name != "stdin" else "r"))
+            setattr(sys, name, open(os.devnull, "w" if name != "stdin" else "r"))  # noqa: SIM115 - open to the end

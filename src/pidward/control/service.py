@@ -37,7 +37,7 @@ class Service:
             check_call(call.method, call.parameters)
             method = getattr(self, call.method.rpartition(".")[2])
             result: Parameters | None = method(talk, **call.parameters)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a request meets must not end the supervisor
             talk.fail(self._refusal(error))
         else:
             if result is not None:
@@ -159,7 +159,7 @@ class Service:
         """What is done later must not hurt the loop either."""
         try:
             step()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as in serve
             talk.fail(self._refusal(error))
 
     def _later(self, callback: Callable[[], None]) -> None:
