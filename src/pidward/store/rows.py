@@ -1,0 +1,83 @@
+"""What is kept, as plain values. Pure."""
+
+from typing import NamedTuple
+
+from pidward.core.actions import Record
+from pidward.core.model import EventRow, ExitStatus, Phase, ProcessId, Wanted, WorkerName
+from pidward.core.signals import signal_name
+from pidward.core.units import Instant
+
+
+class Fact(NamedTuple):
+    """The state of a worker as of its last transition, as a row of the table ``worker``."""
+
+    phase: str
+    wanted: str
+    process: str | None  # PID:INODE
+    boot_id: str
+    tree: str | None
+    since: float  # boottime of that boot
+
+
+class Recorded(NamedTuple):
+    """A worker that had a process when the last supervisor wrote for the last time.
+
+    Nothing follows from it but a question to the kernel: the process may be gone and its number somebody else's.
+    """
+
+    name: WorkerName
+    process: ProcessId | None
+    boot_id: str
+    tree: str
+    phase: Phase
+
+
+def fact_of(record: Record, boot_id: str, at: Instant, tree: str | None) -> Fact | None:
+    """The new state of a worker; None when it is forgotten."""
+    if record.after is None:
+        return None
+    process = None if record.process is None else str(record.process)
+    return Fact(record.after.value, record.wanted.value, process, boot_id, tree, at)
+
+
+def recorded(name: str, fact: Fact) -> Recorded | None:
+    """What to look for after a restart; None for a worker without a process."""
+    phase = Phase(fact.phase)
+    if not phase.has_process:
+        return None
+    process = None if fact.process is None else ProcessId.parse(fact.process)
+    return Recorded(WorkerName.parse(name), process, fact.boot_id, fact.tree or "", phase)
+
+
+def transition(seq: int, record: Record, wall: float) -> EventRow:
+    """The event of a transition."""
+    now = "forgotten" if record.after is None else record.after.value
+    process = "" if record.process is None else f" ({record.process})"
+    data: dict[str, object] = {
+        "before": None if record.before is None else record.before.value,
+        "after": None if record.after is None else record.after.value,
+        "reason": record.reason,
+        "wanted": record.wanted.value,
+    }
+    if record.process is not None:
+        data["process"] = str(record.process)
+    if record.exit is not None:
+        data["exit"] = exit_data(record.exit)
+    text = f"{record.worker} {now}{process}: {record.reason}"
+    return EventRow(seq, wall, "transition", str(record.worker), text, data)
+
+
+def exit_data(status: ExitStatus) -> dict[str, object]:
+    """How a process ended, and what it used."""
+    data: dict[str, object] = {
+        "code": status.code,
+        "signal": None if status.signal is None else signal_name(status.signal),
+        "core_dumped": status.core_dumped,
+        "source": status.source.value,
+    }
+    return data if status.usage is None else data | status.usage._asdict()
+
+
+def wish(name: str, wanted: str) -> tuple[WorkerName, Wanted]:
+    """Read a row of the table ``wish``."""
+    return WorkerName.parse(name), Wanted(wanted)
