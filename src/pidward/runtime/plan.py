@@ -6,6 +6,7 @@ sentence for people, before anything is started.
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from pidward.core.model import WorkerName
@@ -66,8 +67,8 @@ def make_plan(spec: ServiceSpec, name: WorkerName, places: Places, inherited: Ma
     cwd = expand(execution.working_dir, name.number) if execution.working_dir else None
     return Plan(
         path=os.fsencode(find_program(argv[0], env.get("PATH", os.defpath))),
-        argv=tuple(os.fsencode(a) for a in argv),
-        env=tuple(os.fsencode(f"{k}={v}") for k, v in env.items()),
+        argv=tuple(map(_encoded, argv)),
+        env=tuple(_encoded(f"{k}={v}") for k, v in env.items()),
         cwd=os.fsencode(cwd) if cwd else None,
         umask=execution.umask,
         stdin=os.fsencode("/dev/null" if execution.stdin == "null" else expand(execution.stdin, name.number)),
@@ -81,6 +82,12 @@ def make_plan(spec: ServiceSpec, name: WorkerName, places: Places, inherited: Ma
         join=tuple(os.fsencode(j) for j in places.join),
         gated=places.gated,
     )
+
+
+@lru_cache(maxsize=4096)
+def _encoded(text: str) -> bytes:
+    """As the kernel sees it. Workers share the same object for the same text: their environments are alike."""
+    return os.fsencode(text)
 
 
 def expand(template: str, number: int) -> str:
