@@ -34,7 +34,7 @@ def fork(act: Callable[[], int | None]) -> Pidfd:
         code = 120
         try:
             abi.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != parent:
+            if os.getppid() not in (parent, 0):  # 0: the parent is outside of our pid namespace
                 os._exit(code)  # it died before it could take us along
             signal.set_wakeup_fd(-1)
             faulthandler.disable()

@@ -18,25 +18,19 @@ from pidward.kernel.signals import SignalFd
 from tests.isolation import run_apart
 
 
-@pytest.fixture
-def signals() -> Iterator[SignalFd]:
-    signals = SignalFd([signal.SIGUSR1, signal.SIGUSR2, 35])
-    yield signals
-    signals.close()
+def test_signals_are_read_with_their_sender() -> None:
+    def scenario() -> None:  # apart, for no other thread may take them
+        signals = SignalFd([signal.SIGUSR1, signal.SIGUSR2, 35])
+        assert signals.read() == []
+        with Pidfd.own() as own:
+            for number in (signal.SIGUSR1, signal.SIGUSR1, 35, 35):
+                own.signal(number)
+        assert select.select([signals], [], [], 5)[0]
+        mine = (os.getpid(), os.getuid())
+        assert [tuple(one) for one in signals.read()] == [(signal.SIGUSR1, *mine), (35, *mine), (35, *mine)]
+        assert signals.read() == []
 
-
-def test_signals_are_read_with_their_sender(signals: SignalFd) -> None:
-    assert signals.read() == []
-    with Pidfd.own() as own:
-        own.signal(signal.SIGUSR1)
-        own.signal(signal.SIGUSR1)
-        own.signal(35)
-        own.signal(35)
-    assert select.select([signals], [], [], 5)[0]
-    found = [(number, pid, uid) for number, pid, uid in signals.read()]
-    mine = (os.getpid(), os.getuid())
-    assert found == [(signal.SIGUSR1, *mine), (35, *mine), (35, *mine)]
-    assert signals.read() == []
+    run_apart(scenario)
 
 
 def test_signals_are_blocked_until_closed_and_the_mask_comes_back() -> None:
