@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from pidward.core.model import ProcessId
 from pidward.kernel.pidfd import Pidfd
 from tests.cli.conftest import Serve, Supervisor
-from tests.cli.run import pidward
+from tests.cli.run import AS_NOBODY, pidward
 from tests.control.fake import FakeDesk, config_error
 from tests.isolation import end, fork, sleep_forever
 
@@ -193,7 +192,6 @@ def test_nobody_there(target: str, status: int, complaint: str) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
 def test_not_ours_to_signal(stranger: Pidfd) -> None:
-    become = (sys.executable, "-c", "import os, sys; os.setuid(65534); from pidward.cli import main; sys.exit(main())")
-    ended = pidward("kill", str(stranger.id), argv=become)
+    ended = pidward("kill", str(stranger.id), argv=AS_NOBODY)
     assert (ended.status, ended.out) == (4, "")
     assert "permission denied" in ended.err

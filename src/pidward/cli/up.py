@@ -70,7 +70,7 @@ def _options(here: Here, given: Any) -> Options:
     except ConfigError as error:
         raise Failure(USAGE, f"{error}\n{path} is not valid; nothing was started") from None
     assert reader.first is not None
-    known = {service.name for service in reader.first.services}
+    known = [service.name for service in reader.first.services]
     for name in given.targets:
         if name not in known:
             raise Failure(USAGE, f"no service is named {name!r} in {path}; it has {', '.join(known) or 'none'}")
