@@ -43,7 +43,7 @@ def measure(peer: Peer, results: Results, number: int = 0) -> None:
     time.sleep(_SETTLED_S)
     peer.note(peer.fifo.read(0))
     pidfds = [os.pidfd_open(pid) for pid in peer.worker_pids()]
-    cpu_before = procfs.cpu_ms(peer.supervisor_pids())
+    cpu_before = procfs.cpu_by_pid(peer.supervisor_pids())
     before_ns = now_ns()
     for pidfd in pidfds:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
@@ -56,5 +56,5 @@ def measure(peer: Peer, results: Results, number: int = 0) -> None:
         "e3", peer=peer.name, n=peer.n, round=number, killed=len(pidfds), back=len(back), killing_ms=killing_ms,
         first_ms=back[0] / 1e6 if back else None,
         all_ms=back[-1] / 1e6 if len(back) == len(pidfds) else None,
-        supervisor_cpu_ms=procfs.cpu_ms(peer.supervisor_pids()) - cpu_before,
+        supervisor_cpu_ms=procfs.cpu_ms(peer.supervisor_pids(), cpu_before),
     )  # fmt: skip

@@ -21,7 +21,7 @@ class Reading(NamedTuple):
     """The counters of a peer at one moment."""
 
     pids: list[int]
-    cpu_ms: float
+    cpu_by_pid: dict[int, float]
     switches: procfs.Switches
     at: float
 
@@ -74,14 +74,14 @@ def measure(peer: Peer, results: Results, seconds: float) -> None:
 def read(peer: Peer) -> Reading:
     """Read the counters now."""
     pids = peer.supervisor_pids()
-    return Reading(pids, procfs.cpu_ms(pids), procfs.switches(pids), time.monotonic())
+    return Reading(pids, procfs.cpu_by_pid(pids), procfs.switches(pids), time.monotonic())
 
 
 def add_row(peer: Peer, before: Reading, results: Results) -> None:
     """What the same processes used since ``before``, and what they hold now."""
     pids = before.pids
     elapsed_s = time.monotonic() - before.at
-    used_ms = procfs.cpu_ms(pids) - before.cpu_ms
+    used_ms = procfs.cpu_ms(pids, before.cpu_by_pid)
     switches = procfs.switches(pids)
     memory = procfs.memory(pids)
     results.add(

@@ -49,7 +49,7 @@ def measure_flood(peer: Peer, options: argparse.Namespace, results: Results) -> 
     peer.prepare(1, ["-l", str(options.bytes), str(options.chunk)], logged=True)
     worker = peer.ids[0]
     started_ns = peer.start_and_wait()[0].time_ns
-    cpu_before = procfs.cpu_ms(peer.supervisor_pids())
+    cpu_before = procfs.cpu_by_pid(peer.supervisor_pids())
     deadline = time.monotonic() + options.patience
     finished_ns, peak_kib, turn = 0, 0, 0
     while time.monotonic() < deadline:
@@ -63,7 +63,7 @@ def measure_flood(peer: Peer, options: argparse.Namespace, results: Results) -> 
         if turn % 20 == 0:
             peak_kib = max(peak_kib, procfs.memory(peer.supervisor_pids()).resident_kib)
     elapsed_s = (now_ns() - started_ns) / 1e9
-    cpu_s = (procfs.cpu_ms(peer.supervisor_pids()) - cpu_before) / 1e3
+    cpu_s = procfs.cpu_ms(peer.supervisor_pids(), cpu_before) / 1e3
     files = peer.log_files(worker)
     size = _size_of(files)
     results.add(

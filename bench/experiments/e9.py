@@ -44,13 +44,13 @@ def measure(peer: Peer, results: Results, repeats: int = 10) -> None:
     supervisor_ms: list[float] = []
     while len(answers) < repeats:
         pids = peer.supervisor_pids()
-        before_ms = procfs.cpu_ms(pids)
+        before = procfs.cpu_by_pid(pids)
         try:
             answers.append(peer.run(command, _PATIENCE_S))
         except subprocess.TimeoutExpired:
             results.add("e9", peer=peer.name, n=peer.n, error=f"no answer in {_PATIENCE_S:.0f} s")
             return
-        supervisor_ms.append(procfs.cpu_ms(pids) - before_ms)
+        supervisor_ms.append(procfs.cpu_ms(pids, before))
         if answers[-1].wall_s > _TOO_SLOW_TO_REPEAT_S:
             break
     walls_ms = [answer.wall_s * 1e3 for answer in answers]

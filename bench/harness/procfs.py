@@ -1,7 +1,7 @@
 """What /proc says about the processes of a peer. Processes that vanish while being read count as nothing."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 _STATE = 0  # fields of /proc/PID/stat counted after the command name
@@ -75,14 +75,20 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def cpu_ms(pids: Iterable[int]) -> float:
-    """User and system time of all living threads together."""
-    total_ns = 0
-    for pid in pids:
-        for thread in entries(f"/proc/{pid}/task"):
-            fields = read(f"/proc/{pid}/task/{thread}/schedstat").split()
-            total_ns += int(fields[0]) if fields else 0
-    return total_ns / 1e6
+def cpu_by_pid(pids: Iterable[int]) -> dict[int, float]:
+    """User and system time of all living threads of each process, in milliseconds."""
+    return {pid: _cpu_ns(pid) / 1e6 for pid in pids}
+
+
+def cpu_ms(pids: Iterable[int], since: Mapping[int, float] | None = None) -> float:
+    """What the processes used together, altogether or since an earlier ``cpu_by_pid``."""
+    used = cpu_by_pid(pids)
+    return sum(used.values()) - sum((since or {}).get(pid, 0.0) for pid in used)
+
+
+def _cpu_ns(pid: int) -> int:
+    threads = (read(f"/proc/{pid}/task/{thread}/schedstat").split() for thread in entries(f"/proc/{pid}/task"))
+    return sum(int(fields[0]) for fields in threads if fields)
 
 
 def switches(pids: Iterable[int]) -> Switches:

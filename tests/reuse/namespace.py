@@ -14,6 +14,7 @@ When a number is handed out again is the kernel's business; these are the ways t
 All need root, or a user namespace where that is allowed.
 """
 
+import atexit
 import contextlib
 import ctypes
 import errno
@@ -222,13 +223,14 @@ def _helper() -> ctypes.CDLL:
 # Running a function in a namespace
 
 
+@functools.cache
 def missing() -> str | None:
     """Why no namespace can be made and no number be forced here; None when all is well."""
     if not shutil.which("cc"):
         return "no C compiler"
     try:
         run_in_namespace(f"{__name__}:_probe")
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         return f"no pid namespace with forced numbers: {error}"
     return None
 
@@ -250,13 +252,11 @@ def run_in_namespace(target: str, *arguments: object, timeout_s: float = 60.0) -
         TimeoutExpired: it took too long.
     """
     with tempfile.TemporaryDirectory() as folder:
-        helper = f"{folder}/forced.so"
-        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", helper, str(_SOURCE)], check=True, capture_output=True)
         as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
         command = ["unshare", *as_root, "--pid", "--fork", "--mount-proc", "--kill-child"]
         python = [sys.executable, "-m", __name__, target, json.dumps(arguments), folder]
         path = os.pathsep.join([str(PROJECT), str(PROJECT / "src")])
-        environment = os.environ | {_HELPER_VARIABLE: helper, "PYTHONPATH": path}
+        environment = os.environ | {_HELPER_VARIABLE: _built_helper(), "PYTHONPATH": path}
         done = subprocess.run(
             [*command, *python], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=timeout_s,
             stdin=subprocess.DEVNULL, check=False,
@@ -265,6 +265,15 @@ def run_in_namespace(target: str, *arguments: object, timeout_s: float = 60.0) -
         if not result.exists():
             raise RuntimeError(f"{target} gave no result (exit {done.returncode}):\n{done.stdout}{done.stderr}")
         return json.loads(result.read_text())
+
+
+@functools.cache
+def _built_helper() -> str:
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    helper = f"{folder}/forced.so"
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", helper, str(_SOURCE)], check=True, capture_output=True)
+    return helper
 
 
 def _main(target: str, arguments: str, folder: str) -> None:

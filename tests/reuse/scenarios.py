@@ -136,7 +136,8 @@ def _no_psutil() -> str | None:
         import psutil
     except ImportError:
         return "psutil"
-    return None if psutil else ""
+    del psutil
+    return None
 
 
 # start-stop-daemon and pidproxy: pidfiles
