@@ -1,45 +1,127 @@
 """Nothing runs twice: what an earlier supervisor left alive ends before its successor starts anything.
 
 Happens after the supervisor was killed with SIGKILL or lost its power over its workers in some other way. Only
-processes that are proved to be the recorded ones are touched.
+processes that are proved to be the recorded ones, or that live in this instance's cgroups, are touched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from typing import Protocol
 
-from pidward.core.units import Seconds
+from pidward.core.model import ProcessId
+from pidward.core.signals import SIGKILL
+from pidward.core.spec import Configuration
+from pidward.core.spec import Tree as TreePolicy
+from pidward.core.units import Instant, Seconds
 from pidward.kernel.clock import boottime
 from pidward.kernel.errors import KernelError
 from pidward.kernel.pidfd import Pidfd
+from pidward.kernel.procfs import numbers, read
 from pidward.kernel.tree import WalkedTree
 from pidward.kernel.wait import wait_exit
-from pidward.runtime.trees import Trees
-from pidward.store.store import Store
+from pidward.runtime.trees import Trees, mark_in
+from pidward.store.store import Recorded, Store
 
 PATIENCE = 10.0
 """Seconds for killed processes to be gone."""
+GLANCE = 0.1
+"""Seconds to wait for one of many; a number may be somebody else's by now, and he need not end."""
+_INVOCATION = b"INVOCATION_ID="
 
 
-def clear_leftovers(store: Store, trees: Trees, boot: str) -> Iterator[str]:
-    """Kill the recorded that still live, and whatever lives in this instance's cgroups; a sentence for each."""
-    deadline = boottime() + PATIENCE
+class _Tree(Protocol):
+    def processes(self) -> list[int]: ...
+    def is_populated(self) -> bool: ...
+    def kill(self) -> None: ...
+
+
+def clear_leftovers(store: Store, trees: Trees, configuration: Configuration) -> Iterator[str]:
+    """Kill the recorded that still live, and whatever lives in this instance's cgroups; a sentence for each.
+
+    What workers of a service with ``tree = "leave"`` left behind is left; their main processes end like all others.
+    """
+    deadline = Instant(boottime() + PATIENCE)
+    spared = {service.name for service in configuration.services if service.stop.tree is TreePolicy.LEAVE}
+    marks: set[bytes] = set()
     for recorded in store.living():
-        if recorded.boot_id != boot or recorded.process is None:
-            continue
+        mark = None if recorded.name.service in spared else mark_in(recorded.tree)
+        if mark is not None:
+            marks.add(mark.encode())
+        if recorded.process is not None:
+            yield from _end_recorded(recorded, recorded.process, mark, deadline)
+    if marks:
+        yield from _end_marked(marks, deadline)
+    for service, group in trees.earlier():
+        if service not in spared and group.is_populated():
+            yield _ended(_end(group, deadline), f"{group.path}: processes that an earlier supervisor left there")
+        group.remove()  # one that is empty too: it may have been killed, and would kill who is born into it
+
+
+def _end_recorded(recorded: Recorded, process: ProcessId, mark: str | None, deadline: Instant) -> Iterator[str]:
+    try:
+        main = Pidfd.open(process.pid, process.inode)
+    except KernelError:
+        return  # gone, or the number belongs to somebody else: not ours to touch
+    with main:
+        if process.inode == 0:
+            yield f"{recorded.name}: pid {process.pid} may be a left over worker, but this kernel cannot prove it; " \
+                  f"it is left alone"  # fmt: skip
+            return
         try:
-            main = Pidfd.open(recorded.process.pid, recorded.process.inode)
-        except KernelError:
-            continue  # gone, or the number belongs to somebody else: not ours to touch
-        with main:
-            if recorded.process.inode == 0:
-                yield f"{recorded.name}: pid {recorded.process.pid} may be a left over worker, but this kernel cannot " \
-                      f"prove it; it is left alone"  # fmt: skip
+            if mark is not None:
+                WalkedTree(mark, main).kill()  # before the main process, through which it is found
+            main.signal(SIGKILL)
+        except KernelError as error:
+            yield f"{recorded.name}: {error}"
+            return
+        ended = wait_exit(main, Seconds(max(0.0, deadline - boottime())))
+        yield _ended(ended, f"{recorded.name}: {process} of an earlier supervisor")
+
+
+def _end_marked(marks: Container[bytes], deadline: Instant) -> Iterator[str]:
+    """Kill whoever was started with one of these invocations, wherever it hangs now; look until nobody is found."""
+    count = 0
+    while boottime() < deadline:
+        found = [process for pid in numbers() if (process := _marked(pid, marks)) is not None]
+        if not found:
+            break
+        count += len(found)
+        for process in found:
+            with process:
+                process.signal(SIGKILL)
+                wait_exit(process, Seconds(GLANCE))
+    if count:
+        yield _ended(boottime() < deadline, f"{count} descendants of workers of an earlier supervisor")
+
+
+def _marked(pid: int, marks: Container[bytes]) -> Pidfd | None:
+    try:
+        process = Pidfd.open(pid)
+    except KernelError:
+        return None
+    try:
+        entries = read(process, "environ").split(b"\0")
+        if any(entry.startswith(_INVOCATION) and entry[len(_INVOCATION) :] in marks for entry in entries):
+            return process
+    except KernelError:
+        pass  # gone, or another user's
+    process.close()
+    return None
+
+
+def _end(tree: _Tree, deadline: Instant) -> bool:
+    """Kill until nobody is left; False when the time is over before."""
+    while tree.is_populated():
+        if boottime() >= deadline:
+            return False
+        tree.kill()
+        for pid in tree.processes():
+            try:
+                with Pidfd.open(pid) as process:
+                    wait_exit(process, Seconds(GLANCE))
+            except KernelError:
                 continue
-            tree = WalkedTree(recorded.tree.removeprefix("mark:"), main) if recorded.tree.startswith("mark:") else None
-            if tree is not None:
-                tree.kill()
-            main.signal(9)
-            wait_exit(main, Seconds(max(0.0, deadline - boottime())))
-            yield f"{recorded.name}: {recorded.process} was left by an earlier supervisor and was killed"
-    for group in trees.leftovers():
-        group.kill()
-        yield f"{group.path}: killed the processes that an earlier supervisor left there"
+    return True
+
+
+def _ended(ended: bool, who: str) -> str:
+    return f"{who}: {'killed' if ended else 'killed, but they hang in the kernel and live on for now'}"

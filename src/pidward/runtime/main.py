@@ -86,7 +86,7 @@ def run(options: Options) -> int:
             history=settings.history, history_max=settings.history_max,
             on_trouble=lambda text: mailbox.post(lambda: troubles.report("store", text)),
         )))  # fmt: skip
-        for sentence in clear_leftovers(store, trees, boot_id()):
+        for sentence in clear_leftovers(store, trees, configuration):
             options.announce(sentence)
         pump = stack.enter_context(closing(Pump(loop, options.state_dir, lambda text: troubles.report("logs", text))))
         supervision = Supervision(loop, spawner, trees, store, pump, instance=options.instance, nofile=nofile)

@@ -20,6 +20,12 @@ from pidward.runtime.seat import Seat, Tree
 
 LOOK_AGAIN = 0.02
 """Seconds between two looks at a dying tree where the kernel does not tell of its end."""
+_MARK = "mark:"
+
+
+def mark_in(label: str) -> str | None:
+    """The mark of a walked tree that ``Trees.label`` has labelled so; None for other trees."""
+    return label.removeprefix(_MARK) if label.startswith(_MARK) else None
 
 
 class Birth(NamedTuple):
@@ -59,12 +65,17 @@ class Trees:
         group.create()
         return group
 
-    def leftovers(self) -> list[Group | GroupV1]:
-        """Groups of this instance in which somebody lives, though no worker was started yet."""
+    def earlier(self) -> list[tuple[str, Group | GroupV1]]:
+        """Groups that an earlier supervisor of this instance made, each with the name of its service."""
         if self.is_walking:
             return []
         base = self._place.group(self._base)
-        return [base] if base.is_populated() else []
+        try:
+            names = os.listdir(base.path)
+        except FileNotFoundError:
+            return []
+        found = [(name.rpartition(".")[0], f"{base.path}/{name}") for name in names]
+        return [(service, type(base)(path)) for service, path in found if os.path.isdir(path)]
 
     def birth(self, tree: Tree | None) -> Birth:
         """What the plan of a new process of this tree must say."""
@@ -79,7 +90,7 @@ class Trees:
     def born(self, seat: Seat, invocation: str) -> None:
         """A process of this seat exists; on the walking rung its tree begins."""
         if self.is_walking:
-            seat.tree = WalkedTree(f"INVOCATION_ID={invocation}", seat.pidfd)
+            seat.tree = WalkedTree(invocation, seat.pidfd)
 
     def label(self, tree: Tree | None) -> str | None:
         """What the store keeps so that the tree is found again."""
@@ -87,7 +98,7 @@ class Trees:
             case Group():
                 return tree.path
             case WalkedTree():
-                return f"mark:{tree.mark}"
+                return _MARK + tree.mark
             case _:
                 return None
 
@@ -121,7 +132,7 @@ class Trees:
 
     def remove(self, tree: Tree | None) -> None:
         """The worker is forgotten; its directory goes unless somebody still lives there."""
-        if isinstance(tree, Group):
+        if isinstance(tree, Group | GroupV1):
             with suppress(KernelError):  # an empty directory that stays harms nobody
                 tree.remove()
 
