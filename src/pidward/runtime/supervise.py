@@ -23,7 +23,7 @@ from pidward.kernel.wait import exit_status_of, reap
 from pidward.logs.client import Pump
 from pidward.runtime.loop import READ, Loop
 from pidward.runtime.plan import Places, PlanError, explain_failure, make_plan
-from pidward.runtime.seat import Seat
+from pidward.runtime.seat import Seat, Tree
 from pidward.runtime.trees import Trees
 from pidward.store.store import Store
 
@@ -53,6 +53,7 @@ class Supervision:
         self._seats: dict[WorkerName, Seat] = {}
         self._spawns: list[Seat] = []
         self._gates: list[Seat] = []
+        self._untold: list[tuple[do.Record, Instant, Tree | None]] = []
         self._subscribers: dict[int, Callable[[EventRow], None]] = {}
         self._next_subscriber = 0
         self.on_finish: Callable[[do.Finish], None] = lambda _finish: loop.stop()
@@ -75,7 +76,7 @@ class Supervision:
         for action in actions:
             match action:
                 case do.Record():
-                    self._record(action, now)
+                    self._note_transition(action, now)
                 case do.Spawn():
                     self._spawns.append(self._seats[action.worker])
                 case do.Signal():
@@ -87,18 +88,25 @@ class Supervision:
                 case do.StopAll():
                     raise AssertionError("the core obeys StopAll itself")
 
-    def _record(self, record: do.Record, now: Instant) -> None:
-        name = record.worker
-        seat = self._seats.get(name)
+    def _note_transition(self, record: do.Record, now: Instant) -> None:
+        """Follow a transition; telling it to the store and to people waits until this turn's spawns are done."""
+        seat = self._seats.get(record.worker)
         if seat is None:
-            seat = self._sit_down(name)
-        tree = self._trees.label(seat.tree)
-        row = self._store.record(record, wall(), now, tree)
+            seat = self._sit_down(record.worker)
+        self._untold.append((record, now, seat.tree))
         if record.after is None:
             self._forget(seat)
         else:
             self._set_timer(seat)
-        self._publish(row)
+
+    def _tell(self) -> None:
+        """Queue this turn's transitions for the store, and tell subscribers, in the order in which they happened."""
+        untold, self._untold = self._untold, []
+        at = wall()
+        for record, now, tree in untold:
+            self._publish(self._store.record(record, at, now, self._trees.label(tree)))
+            if record.after is None:
+                self._store.forget(record.worker)
 
     def _set_timer(self, seat: Seat) -> None:
         """Wake up when the worker's phase ends by itself."""
@@ -132,12 +140,14 @@ class Supervision:
             seat.timer.cancel()
         self._trees.remove(seat.tree)
         self._pump.remove(seat.name)
-        self._store.forget(seat.name)
 
     # --- spawning
 
     def _after_turn(self) -> None:
-        """Start, as one batch, all that this turn decided to start; again while failures lead to new starts."""
+        """Start, as one batch, all that this turn decided to start, and only then write and tell what happened.
+
+        A worker that no cgroup names waits at its gate meanwhile, until the store has it.
+        """
         while self._spawns:
             spawns, self._spawns = self._spawns, []
             ready = [seat for seat in spawns if self._is_ready(seat)]
@@ -146,6 +156,8 @@ class Supervision:
                 results = self._spawner.spawn([seat.prepared for seat in ready if seat.prepared], threads)
                 for seat, result in zip(ready, results, strict=True):
                     self._spawned(seat, result)
+        if self._untold:
+            self._tell()
         if self._gates:
             self._open_gates()
 
