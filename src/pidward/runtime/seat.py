@@ -4,7 +4,7 @@ from typing import Protocol
 
 from pidward.core.model import WorkerName
 from pidward.kernel.pidfd import Pidfd
-from pidward.kernel.spawn import Gate, Prepared
+from pidward.kernel.spawn import Failure, Gate, Prepared
 from pidward.runtime.loop import Timer, Watch
 
 
@@ -23,7 +23,7 @@ class Seat:
     """The place of one worker at the kernel's table; it outlives the processes that sit in it."""
 
     __slots__ = (
-        "emptied_events", "emptied_timer", "emptied_watch", "gate", "gate_watch", "name", "pidfd", "prepared", "timer",
+        "emptied_events", "emptied_timer", "emptied_watch", "failure", "gate", "gate_watch", "name", "pidfd", "prepared", "timer",
         "tree", "watch",
     )  # fmt: skip
 
@@ -35,6 +35,7 @@ class Seat:
         self.watch: Watch | None = None
         self.gate: Gate | None = None
         self.gate_watch: Watch | None = None
+        self.failure: Failure | None = None  # why the process, which has not ended yet, will not become its program
         self.timer: Timer | None = None  # for Worker.until
         self.emptied_events: int | None = None  # cgroup.events, held only while somebody waits for the end
         self.emptied_watch: Watch | None = None
@@ -43,6 +44,7 @@ class Seat:
     def leave(self) -> None:
         """The process is gone: give back what was held for it. The tree stays until it is known to be empty."""
         self.close_gate()
+        self.failure = None
         if self.watch is not None:
             self.watch.close()
             self.watch = None

@@ -110,7 +110,8 @@ class Supervision:
 
     def _set_timer(self, seat: Seat) -> None:
         """Wake up when the worker's phase ends by itself."""
-        until = self._core.workers[seat.name].until
+        worker = self._core.workers.get(seat.name)
+        until = worker.until if worker is not None else None
         timer = seat.timer
         if timer is not None and timer.when != until:
             timer.cancel()
@@ -148,7 +149,7 @@ class Supervision:
 
         A worker that no cgroup names waits at its gate meanwhile, until the store has it.
         """
-        while self._spawns:
+        if self._spawns:
             spawns, self._spawns = self._spawns, []
             ready = [seat for seat in spawns if self._is_ready(seat)]
             if ready:
@@ -156,6 +157,8 @@ class Supervision:
                 results = self._spawner.spawn([seat.prepared for seat in ready if seat.prepared], threads)
                 for seat, result in zip(ready, results, strict=True):
                     self._spawned(seat, result)
+            if self._spawns:  # failures that are to be tried again at once; others get their turn first
+                self._loop.call_soon(lambda: None)
         if self._untold:
             self._tell()
         if self._gates:
@@ -215,7 +218,7 @@ class Supervision:
         gates, self._gates = self._gates, []
         self._store.flush(timeout=1.0)
         for seat in gates:
-            if seat.gate is not None and self._core.workers[seat.name].phase is Phase.STARTING:
+            if seat.gate is not None and self._phase(seat) is Phase.STARTING:
                 seat.gate.open()
 
     def _gate_spoke(self, seat: Seat) -> None:
@@ -224,31 +227,36 @@ class Supervision:
         result = seat.gate.result()
         if result is None:
             return
-        process = seat.pidfd.id
         seat.close_gate()
         if isinstance(result, Failure):
-            self._reap(seat)
-            seat.leave()
-            self._spawn_failed(seat, result)
+            seat.failure = result  # its end follows, and says less
         else:
-            self.feed(on.Executed(seat.name, process))
+            self.feed(on.Executed(seat.name, seat.pidfd.id))
 
     # --- deaths
 
     def _died(self, seat: Seat) -> None:
         if seat.gate is not None:
-            self._gate_spoke(seat)  # a failure at the gate says more than the exit code after it
+            self._gate_spoke(seat)
         if seat.pidfd is None:
             return
         status = self._reap(seat)
         if status is None:
             return
-        process = seat.pidfd.id
+        process, failure = seat.pidfd.id, seat.failure
         seat.leave()
+        if failure is not None and self._phase(seat) is Phase.STARTING:
+            self._spawn_failed(seat, failure)
+            return
         left_behind = seat.tree is not None and seat.tree.is_populated()
         self.feed(on.Exited(seat.name, process, status, left_behind))
-        if left_behind and seat.emptied_watch is None and self._core.workers[seat.name].phase.has_process:
+        if left_behind and seat.emptied_watch is None and self._phase(seat) in (Phase.STOPPING, Phase.KILLING):
             self._await_empty(seat)
+
+    def _phase(self, seat: Seat) -> Phase | None:
+        """The worker's phase; None when it was forgotten."""
+        worker = self._core.workers.get(seat.name)
+        return worker.phase if worker is not None else None
 
     def _reap(self, seat: Seat) -> ExitStatus | None:
         """Read the true status; also when some other part of the program has reaped the child away."""
@@ -322,7 +330,7 @@ class Supervision:
         self.feed(on.Reconfigured(configuration, by))
         for name, seat in self._seats.items():
             old, new = before.get(name.service), self._core.spec(name)
-            if old is None or (old.execution, old.logs) == (new.execution, new.logs):
+            if old is not None and (old.execution, old.logs) == (new.execution, new.logs):
                 continue
             seat.prepared = None
             if new.logs.mode is LogMode.FILE:
