@@ -145,7 +145,11 @@ def _replace(pid: int, program: Sequence[str]) -> Process:
 
 
 def _row(noticed: bool | None, **strangers: Process) -> Row:
-    felt = {f"stranger_with_{role}_number": stranger.touched() for role, stranger in strangers.items()}
+    felt = {f"stranger_with_{role}_number": _felt(stranger) for role, stranger in strangers.items()}
     for stranger in strangers.values():
         stranger.end()
     return {"death_noticed": noticed, **felt}
+
+
+def _felt(stranger: Process) -> str:
+    return stranger.touched() or "not signalled"
