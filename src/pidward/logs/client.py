@@ -75,7 +75,7 @@ class Pump:
         self._socket: socket.socket | None = None
         self._watch: Watch | None = None
         self._wanted = False
-        self._backoff = BACKOFF_FIRST
+        self._backoff, self._started = BACKOFF_FIRST, loop.now()
         self.on_dropped: Callable[[str, int], None] = lambda _stream, _bytes: None
 
     def spools(self, worker: WorkerName) -> tuple[str, str]:
@@ -153,13 +153,15 @@ class Pump:
                 self._start_later(f"the log pump cannot be started: {error}")
                 return
         ours.setblocking(False)
-        self._socket = ours
+        self._socket, self._started = ours, self._loop.now()
         self._watch = self._loop.watch(ours.fileno(), _READ, self._ready)
         self._unsent = dict.fromkeys([*self._leaving, *self._kept])
         self._drains_unsent = len(self._drains)
         self._flush()
 
     def _start_later(self, why: str) -> None:
+        if self._loop.now() - self._started > BACKOFF_LAST:
+            self._backoff = BACKOFF_FIRST
         self._report(f"{why}; trying again in {self._backoff:g} s; output waits in the spools")
         self._loop.call_at(Instant(self._loop.now() + self._backoff), self._start)
         self._backoff = min(self._backoff * 2, BACKOFF_LAST)
@@ -211,7 +213,6 @@ class Pump:
     def _hear(self, what: str, *facts: str | int) -> None:
         match what, *facts:
             case ("ready",):
-                self._backoff = BACKOFF_FIRST
                 self._report(None)
             case ("drained",):
                 if self._drains:

@@ -14,6 +14,7 @@ A policy is (log dir, max size, keep, spool limit).
 """
 
 import _signal  # type: ignore[import-not-found]  # the module above it makes enums of all numbers, 0.9 MiB
+import errno
 import fcntl
 import marshal
 import os
@@ -174,6 +175,8 @@ class Pump:
         if not self._blocked:
             self._retry_delay = RETRY_FIRST
             self._trouble("log", "")
+        if not self._unwatched:
+            self._trouble("watch", "")
 
     def _wake(self, streams: set[str]) -> None:
         for stream in streams:
@@ -224,7 +227,8 @@ class Pump:
             self._growing[stream] = 0
             return
         mover.rest()
-        self._trouble("hole", mover.trouble)
+        if mover.trouble:
+            self._trouble("hole", f"{mover.trouble}; spools keep their space.")
         del self._growing[stream]
 
     def _watch(self, stream: str) -> None:
@@ -235,7 +239,8 @@ class Pump:
                 self._unwatched.add(stream)
         except KernelError as error:
             self._unwatched.add(stream)
-            self._cannot_watch(error)
+            if error.errno != errno.ENOENT:  # else it is being retired, and we are about to be told
+                self._cannot_watch(error)
 
     def _cannot_watch(self, error: KernelError) -> None:
         self._trouble("watch", f"{error}; output is looked for once a second instead.")
