@@ -12,11 +12,12 @@ from functools import cached_property
 Path = tuple[str | int, ...]
 """Keys, and from 0 the indices of array elements: ``("service", "web", "command", 0)``."""
 
+# No possessive group, `(...)*+`: before 3.11.5 it may match less than it should, and Debian 12 has 3.11.2.
 _TOKEN = re.compile(
     r'''
-      """ [^"\\]*+ (?: (?: \\. | "{1,2}(?!") ) [^"\\]*+ )*+ """ "{0,2}   # the two are the last of the text
+      """ [^"\\]*+ (?: (?: \\. | "{1,2}(?!") ) [^"\\]*+ )* """ "{0,2}   # the two are the last of the text
     | \'\'\' .*? \'\'\' '{0,2}
-    | " [^"\\\n]*+ (?: \\. [^"\\\n]*+ )*+ "
+    | " [^"\\\n]*+ (?: \\. [^"\\\n]*+ )* "
     | ' [^'\n]* '
     | \# [^\n]*
     | [\[\]{},=.\n]
