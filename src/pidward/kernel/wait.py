@@ -15,13 +15,15 @@ _OPTIONS = abi.WEXITED | abi.WNOHANG | abi.WALL  # WALL: also children that were
 _CLD_EXITED, _CLD_DUMPED = 1, 3
 
 
-def reap(process: Pidfd) -> ExitStatus | None:
+def reap(process: Pidfd, *, keep_zombie: bool = False) -> ExitStatus | None:
     """Reap a child of ours that has ended.
 
     A status that somebody else took (a library that calls waitpid(-1)) is repaired from the kernel's own record.
 
     Args:
         process: borrowed. Its number is free for others afterwards.
+        keep_zombie: only read how it ended, and leave the reaping for a later call: that takes the kernel some
+            100 us, which whoever wants to start a successor has better use for.
 
     Returns:
         How it ended, with its rusage; None when it has not.
@@ -31,7 +33,9 @@ def reap(process: Pidfd) -> ExitStatus | None:
         Unsupported: no waitid(P_PIDFD), before Linux 5.4 (EINVAL).
     """
     try:
-        signo, code, _, status, user, user_us, system, system_us, max_rss = abi.waitid(process.fileno(), _OPTIONS)
+        signo, code, _, status, user, user_us, system, system_us, max_rss = abi.waitid(
+            process.fileno(), _OPTIONS | abi.WNOWAIT if keep_zombie else _OPTIONS
+        )
     except OSError as error:
         if error.errno == errno.ECHILD and not process.exists():
             return _recorded(process)

@@ -1,10 +1,11 @@
-"""A program started in the background: in a session of its own, away from the terminal, its stderr in a file."""
+"""A program started in the background: in a session of its own, away from the terminal, its output where we say."""
 
 import os
 import select
 from collections.abc import Sequence
 
 from pidward.core.model import ExitStatus, ProcessId
+from pidward.core.signals import SIGKILL, SIGTERM
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Plan, Spawner, Started
 from pidward.kernel.wait import reap
@@ -15,19 +16,20 @@ class Background:
 
     Args:
         argv: the program by absolute path, and its arguments.
-        output: where stdout and stderr are appended to.
+        stdout: path of what its stdout is appended to.
+        stderr: the same for stderr.
 
     Raises:
         OSError: it could not be started.
     """
 
-    def __init__(self, argv: Sequence[str], output: str) -> None:
+    def __init__(self, argv: Sequence[str], stdout: str, stderr: str) -> None:
         plan = Plan(
             path=os.fsencode(argv[0]),
             argv=tuple(os.fsencode(word) for word in argv),
             env=tuple(os.fsencode(f"{key}={value}") for key, value in os.environ.items()),
-            stdout=os.fsencode(output),
-            stderr=os.fsencode(output),
+            stdout=os.fsencode(stdout),
+            stderr=os.fsencode(stderr),
         )
         spawner = Spawner()
         try:
@@ -49,6 +51,12 @@ class Background:
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         return reap(self._pidfd) if poll.poll(seconds * 1000) else None
+
+    def ask_to_end(self, seconds: float) -> None:
+        """Send SIGTERM, wait for the end, and when the time is over, kill it."""
+        self._pidfd.signal(SIGTERM)
+        if self.wait(seconds) is None:
+            self._pidfd.signal(SIGKILL)
 
     def close(self) -> None:
         """Let go of it; it goes on."""

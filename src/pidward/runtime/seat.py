@@ -41,16 +41,17 @@ class Seat:
         self.emptied_watch: Watch | None = None
         self.emptied_timer: Timer | None = None
 
-    def leave(self) -> None:
-        """The process is gone: give back what was held for it. The tree stays until it is known to be empty."""
+    def leave(self) -> tuple[Watch, Pidfd]:
+        """The process has ended: the seat is free for the next one. The tree stays until it is known to be empty.
+
+        Returns:
+            What was held for the process, now the caller's: to be closed in this order after the reap.
+        """
+        assert self.watch is not None
+        assert self.pidfd is not None
         self.close_gate()
-        self.failure = None
-        if self.watch is not None:
-            self.watch.close()
-            self.watch = None
-        if self.pidfd is not None:
-            self.pidfd.close()
-            self.pidfd = None
+        held, self.watch, self.pidfd, self.failure = (self.watch, self.pidfd), None, None, None
+        return held
 
     def close_gate(self) -> None:
         """Nothing more will come through the gate."""

@@ -7,6 +7,7 @@ pump's own process.
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
 from pidward.core import actions as do
 from pidward.core import events as on
@@ -17,11 +18,12 @@ from pidward.core.supervisor import Supervisor as Core
 from pidward.core.units import Instant
 from pidward.kernel.clock import wall
 from pidward.kernel.errors import KernelError, NotChild
+from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Failure, Spawner, Started
 from pidward.kernel.tree import reap_orphans
 from pidward.kernel.wait import exit_status_of, reap
 from pidward.logs.client import Pump
-from pidward.runtime.loop import READ, Loop
+from pidward.runtime.loop import READ, Loop, Watch
 from pidward.runtime.plan import Places, PlanError, explain_failure, make_plan
 from pidward.runtime.seat import Seat, Tree
 from pidward.runtime.trees import Trees
@@ -53,6 +55,7 @@ class Supervision:
         self._seats: dict[WorkerName, Seat] = {}
         self._spawns: list[Seat] = []
         self._gates: list[Seat] = []
+        self._dead: list[tuple[Watch, Pidfd]] = []
         self._untold: list[tuple[do.Record, Instant, Tree | None]] = []
         self._subscribers: dict[int, Callable[[EventRow], None]] = {}
         self._next_subscriber = 0
@@ -153,16 +156,34 @@ class Supervision:
             spawns, self._spawns = self._spawns, []
             ready = [seat for seat in spawns if self._is_ready(seat)]
             if ready:
-                threads = SPAWN_THREADS if len(ready) >= THREADS_FROM else 1
-                results = self._spawner.spawn([seat.prepared for seat in ready if seat.prepared], threads)
-                for seat, result in zip(ready, results, strict=True):
+                for seat, result in zip(ready, self._spawn(ready), strict=True):
                     self._spawned(seat, result)
             if self._spawns:  # failures that are to be tried again at once; others get their turn first
                 self._loop.call_soon(lambda: None)
+        self._bury()
         if self._untold:
             self._tell()
         if self._gates:
             self._open_gates()
+
+    def _spawn(self, ready: list[Seat]) -> list[Started | Failure]:
+        threads = SPAWN_THREADS if len(ready) >= THREADS_FROM else 1
+        results = self._spawner.spawn([seat.prepared for seat in ready if seat.prepared], threads)
+        short = [i for i, result in enumerate(results) if isinstance(result, Failure) and result.stage == "clone"]
+        if short and self._dead:  # perhaps it is the dead who take up what is short
+            self._bury()
+            again = self._spawner.spawn([prepared for i in short if (prepared := ready[i].prepared)], 1)
+            for i, result in zip(short, again, strict=True):
+                results[i] = result
+        return results
+
+    def _bury(self) -> None:
+        """Reap the dead of this turn, whose status is known: their successors have been started."""
+        dead, self._dead = self._dead, []
+        for watch, pidfd in dead:
+            watch.close()
+            with pidfd, suppress(NotChild):
+                reap(pidfd)
 
     def _is_ready(self, seat: Seat) -> bool:
         """Have a place to be born in and a plan; when that is impossible, that is a failed spawn."""
@@ -240,11 +261,11 @@ class Supervision:
             self._gate_spoke(seat)
         if seat.pidfd is None:
             return
-        status = self._reap(seat)
+        status = self._how_it_ended(seat.pidfd)
         if status is None:
             return
         process, failure = seat.pidfd.id, seat.failure
-        seat.leave()
+        self._dead.append(seat.leave())
         if failure is not None and self._phase(seat) is Phase.STARTING:
             self._spawn_failed(seat, failure)
             return
@@ -258,13 +279,12 @@ class Supervision:
         worker = self._core.workers.get(seat.name)
         return worker.phase if worker is not None else None
 
-    def _reap(self, seat: Seat) -> ExitStatus | None:
+    def _how_it_ended(self, process: Pidfd) -> ExitStatus | None:
         """Read the true status; also when some other part of the program has reaped the child away."""
-        assert seat.pidfd is not None
         try:
-            return reap(seat.pidfd)
+            return reap(process, keep_zombie=True)
         except NotChild:
-            return exit_status_of(seat.pidfd)
+            return exit_status_of(process)
 
     def _await_empty(self, seat: Seat) -> None:
         """Tell the core when nothing of the tree is left."""
