@@ -105,9 +105,9 @@ class Supervision:
     def _tell(self) -> None:
         """Queue this turn's transitions for the store, and tell subscribers, in the order in which they happened."""
         untold, self._untold = self._untold, []
-        at = wall()
-        for record, now, tree in untold:
-            self._publish(self._store.record(record, at, now, self._trees.label(tree)))
+        to_wall = wall() - self._loop.now()  # an event bears the time at which it happened, not at which it is told
+        for record, at, tree in untold:
+            self._publish(self._store.record(record, to_wall + at, at, self._trees.label(tree)))
             if record.after is None:
                 self._store.forget(record.worker)
 
