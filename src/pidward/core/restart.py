@@ -49,13 +49,12 @@ def recent(starts: tuple[Instant, ...], now: Instant, window: Seconds) -> tuple[
     return starts
 
 
-def next_delay(policy: RestartPolicy, failures: int, spread: float) -> Seconds:
-    """How long to wait before the next start.
+def next_delay(policy: RestartPolicy, failures: int) -> Seconds:
+    """How long to wait before the next start, before jitter.
 
     Args:
-        policy: where delay, factor, max_delay and jitter come from.
+        policy: where delay, factor and max_delay come from.
         failures: ends in a row before this one without a stable run; with none the restart is immediate.
-        spread: a number in [-1, 1) that places this worker within the jitter.
     """
     if failures == 0 or policy.delay <= 0:
         return Seconds(0.0)
@@ -65,12 +64,13 @@ def next_delay(policy: RestartPolicy, failures: int, spread: float) -> Seconds:
             delay = min(policy.delay * policy.factor ** (failures - 1), policy.max_delay)
         except OverflowError:
             delay = policy.max_delay
-    return Seconds(max(0.0, delay * (1 + policy.jitter * spread)))
+    return Seconds(delay)
 
 
-def spread_of(name: WorkerName, restarts: int) -> float:
-    """A number in [-1, 1) that differs from worker to worker and from restart to restart.
+def jittered(delay: Seconds, jitter: float, name: WorkerName, restarts: int) -> Seconds:
+    """Move a delay by up to ``jitter`` of itself, differently from worker to worker and from restart to restart.
 
     Jitter exists to keep workers from marching in step; a hash does that, and a life replayed gives the same life.
     """
-    return crc32(f"{name}#{restarts}".encode()) / 2**31 - 1
+    spread = crc32(f"{name}#{restarts}".encode()) / 2**31 - 1  # in [-1, 1)
+    return Seconds(max(0.0, delay * (1 + jitter * spread)))

@@ -34,7 +34,7 @@ from pidward.core.events import (
     WorkerEvent,
 )
 from pidward.core.model import ExitStatus, Phase, Wanted, Worker, WorkerName
-from pidward.core.restart import describe, is_success, next_delay, recent, shall_restart, spread_of
+from pidward.core.restart import describe, is_success, jittered, next_delay, recent, shall_restart
 from pidward.core.signals import SIGKILL, signal_name
 from pidward.core.spec import Exhausted, ServiceSpec, Tree
 from pidward.core.units import Instant, Seconds, format_duration
@@ -269,13 +269,13 @@ def _try_again(worker: Worker, spec: ServiceSpec, why: str, now: Instant) -> Ste
     """A restart is due by policy: now, after a delay, or not so soon because there were too many."""
     policy = spec.restart
     starts = recent(worker.starts, now, policy.window)
-    spread = spread_of(worker.name, worker.restarts)
-    delay = next_delay(policy, worker.failures, spread)
+    delay = next_delay(policy, worker.failures)
     worker = worker._replace(starts=starts, failures=worker.failures + 1)
     if policy.burst and len(starts) >= policy.burst:
         return _limit_reached(worker, spec, why, now)
     if delay <= 0:
         return _start_again(worker, policy.burst, why, now)
+    delay = jittered(delay, policy.jitter, worker.name, worker.restarts)
     reason = f"{why}; starts again in {format_duration(delay)}"
     until = Instant(now + delay)
     worker, record = _enter(worker, Phase.BACKING_OFF, reason, now, worker.last_exit, process=None, until=until)

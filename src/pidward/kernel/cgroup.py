@@ -6,12 +6,18 @@ The names of directories are the caller's.
 
 import errno
 import os
+from collections.abc import Callable
 from typing import NamedTuple, Self
 
 from pidward.kernel import mask
 from pidward.kernel.errors import translated
 from pidward.kernel.members import kill_members, signal_members
 from pidward.kernel.procfs import read_file
+
+try:
+    from pidward.kernel._spawn import read_start as _read_start
+except ImportError:
+    _read_start = read_file
 
 
 class _Directory:
@@ -95,7 +101,7 @@ class Group(_Directory):
 
     def is_populated(self) -> bool:
         """Somebody lives in it or below it; zombies do not count. One open, read and close."""
-        return b"populated 1" in _read(self.path + "/cgroup.events")
+        return b"populated 1" in _read(self.path + "/cgroup.events", _read_start)
 
     def open_events(self) -> int:
         """A descriptor on which EPOLLPRI tells that ``is_populated`` may have changed; the caller's."""
@@ -236,10 +242,10 @@ def _unescaped(field: str) -> str:
     return field.encode().decode("unicode_escape") if "\\" in field else field
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, reader: Callable[[str], bytes] = read_file) -> bytes:
     """The file's text; empty when the group does not exist (any more)."""
     try:
-        return read_file(path)
+        return reader(path)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENODEV):
             return b""

@@ -11,6 +11,11 @@ from pidward.kernel.errors import Gone, KernelError, NotYet, translated
 from pidward.kernel.pidfd import Ask, Pidfd, State
 from pidward.kernel.procfs import read_stat
 
+try:
+    from pidward.kernel._spawn import waitid as _waitid
+except ImportError:
+    _waitid = abi.waitid
+
 _OPTIONS = abi.WEXITED | abi.WNOHANG | abi.WALL  # WALL: also children that were made without an exit signal
 _CLD_EXITED, _CLD_DUMPED = 1, 3
 
@@ -33,7 +38,7 @@ def reap(process: Pidfd, *, keep_zombie: bool = False) -> ExitStatus | None:
         Unsupported: no waitid(P_PIDFD), before Linux 5.4 (EINVAL).
     """
     try:
-        signo, code, _, status, user, user_us, system, system_us, max_rss = abi.waitid(
+        signo, code, status, user, system, max_rss = _waitid(
             process.fileno(), _OPTIONS | abi.WNOWAIT if keep_zombie else _OPTIONS
         )
     except OSError as error:
@@ -42,7 +47,7 @@ def reap(process: Pidfd, *, keep_zombie: bool = False) -> ExitStatus | None:
         raise translated(error, "waitid", f"reap process {process.id}") from error
     if not signo:
         return None
-    usage = Usage(user + user_us / 1e6, system + system_us / 1e6, max_rss * 1024)
+    usage = Usage(user, system, max_rss * 1024)
     if code == _CLD_EXITED:
         return ExitStatus(status, None, False, Source.WAITID, usage)
     return ExitStatus(None, status, code == _CLD_DUMPED, Source.WAITID, usage)
