@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 PYTHON = (sys.executable, "-c", "import sys; from pidward.cli import main; sys.exit(main())")
-AS_NOBODY = (
-    sys.executable,
-    "-c",
-    "import os, sys, shutil, locale, pidward.cli.parser, pidward.cli.kill, pidward.cli.status\n"  # while it is readable
-    "os.setgid(65534); os.setuid(65534); sys.exit(pidward.cli.main())",
-)
+_DROP_ROOT = """\
+import os, sys, shutil, locale, pidward.cli.parser, pidward.cli.kill, pidward.cli.status  # while they can be read
+os.setgid(65534); os.setuid(65534); sys.exit(pidward.cli.main())
+"""
+AS_NOBODY = (sys.executable, "-c", _DROP_ROOT)
 SOURCES = os.pathsep.join(str(Path(path).resolve()) for path in sys.path if path)
 
 

@@ -1,5 +1,6 @@
 """The wire: whatever comes in, and however it is cut, the outcome is the same and harmless."""
 
+import itertools
 import json
 import re
 import subprocess
@@ -40,18 +41,29 @@ def drain(inbox: Inbox) -> list[object]:
     return out
 
 
-@given(fragments, st.integers(10, 200))
-def test_cutting_makes_no_difference_and_garbage_only_a_protocol_error(data: bytes, limit: int) -> None:
+@given(fragments, st.integers(10, 200), st.lists(st.integers(1, 40), min_size=1, max_size=5))
+def test_cutting_makes_no_difference_and_garbage_only_a_protocol_error(
+    data: bytes, limit: int, sizes: list[int]
+) -> None:
     whole, cut = Inbox(limit), Inbox(limit)
     whole.receive(data)
     at_once = drain(whole)
     piecewise: list[object] = []
-    for byte in data:
-        if piecewise and isinstance(piecewise[-1], str):
+    for size in itertools.cycle(sizes):
+        if not data or (piecewise and isinstance(piecewise[-1], str)):
             break
-        cut.receive(bytes([byte]))
+        piece, data = data[:size], data[size:]
+        cut.receive(piece)
         piecewise += drain(cut)
     assert piecewise == at_once
+
+
+def test_a_short_message_behind_the_end_of_a_long_one_is_found() -> None:
+    inbox = Inbox(100)
+    inbox.receive(b'{"method":"a.LongerThanTheOther"')
+    assert inbox.next_call() is None
+    inbox.receive(b'}\0{"method":"a.B"}\0')
+    assert [call.method for call in (inbox.next_call(), inbox.next_call()) if call] == ["a.LongerThanTheOther", "a.B"]
 
 
 @given(st.text(), parameters, st.booleans(), st.booleans(), st.booleans())

@@ -6,7 +6,7 @@ Only what the called command needs is imported: ``pidward status`` is over in th
 import os
 import sys
 
-from pidward.cli.failure import FAILED, INTERRUPTED, PIPE_CLOSED, Failure
+from pidward.cli.failure import DENIED, FAILED, INTERRUPTED, PIPE_CLOSED, Failure
 from pidward.cli.here import take_shared
 from pidward.cli.table import COMMANDS, HIDDEN, LEAN
 
@@ -54,7 +54,8 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     except OSError as error:
         _silence_stdout()
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", FAILED)
+        status = DENIED if isinstance(error, PermissionError) else FAILED
+        return _complain(f"{where}{error.strerror or error}", status)
     return status
 
 

@@ -28,7 +28,7 @@ def start_detached(here: Here, chosen: Options) -> int:
     os.makedirs(chosen.state_dir, 0o700, exist_ok=True)
     output = os.path.join(chosen.state_dir, OUTPUT_NAME)
     before = os.path.getsize(output) if os.path.exists(output) else 0
-    supervisor = Background(_argv(chosen), output)
+    supervisor = Background(_argv(chosen), output, output)
     try:
         _await(supervisor, socket, output, before)
         process = str(supervisor.process)

@@ -1,5 +1,7 @@
 """Text on a terminal: columns and colours. Lean."""
 
+from time import localtime, strftime
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,6 +45,11 @@ def columns(rows: "Sequence[Sequence[str]]", right: "Iterable[int]" = ()) -> lis
         else:
             filled.append(list(column))
     return [list(row) for row in zip(*filled, strict=True)]
+
+
+def clock(wall_ns: int) -> str:
+    """The time of day, to the millisecond."""
+    return f"{strftime('%H:%M:%S', localtime(wall_ns // 10**9))}.{wall_ns // 10**6 % 1000:03d}"
 
 
 def printable(text: str) -> str:

@@ -1,13 +1,17 @@
 """``pidward up``: be the supervisor, here or in the background."""
 
 import os
+import sys
 from argparse import SUPPRESS, ArgumentParser
+from time import CLOCK_REALTIME, clock_gettime_ns
 from typing import Any
 
 from pidward.cli.check import NO_FILE
 from pidward.cli.failure import DENIED, FAILED, USAGE, Failure
 from pidward.cli.here import Here
 from pidward.cli.paths import SOCKET_NAME, configuration_of, instance_of, runtime_dir_of, state_dir_of
+from pidward.cli.screen import GREY, clock, paint, printable
+from pidward.cli.viewer import Viewer
 from pidward.config.errors import ConfigError
 from pidward.config.load import load
 from pidward.control.listen import AlreadyRunning, ControlSocket
@@ -84,8 +88,21 @@ def _options(here: Here, given: Any) -> Options:
         read_configuration=reader.read,
         serve=lambda loop, desk: _serve(loop, desk, os.path.join(runtime_dir, SOCKET_NAME), here),
         services=tuple(given.targets),
-        announce=_silent if given.background else here.say,
+        announce=_silent if given.background else Announcer(here).say,
+        viewer=None if given.background else lambda: Viewer(path, instance_of(here), here),
     )
+
+
+class Announcer:
+    """Tells on stderr what happens, each with its time."""
+
+    def __init__(self, here: Here) -> None:
+        self._say, self._colours = here.say, here.paints(sys.stderr)
+
+    def say(self, text: str) -> None:
+        """Write one line."""
+        line = f"{clock(clock_gettime_ns(CLOCK_REALTIME))} * {printable(text)}"
+        self._say(paint(line, GREY) if self._colours else line)
 
 
 def _silent(_text: str) -> None:

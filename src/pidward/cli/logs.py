@@ -1,0 +1,148 @@
+"""``pidward logs``: what workers wrote, read from the files; it needs no running supervisor."""
+
+import os
+import select
+import signal
+import sys
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Iterable
+from typing import Any
+
+from pidward.cli.check import NO_FILE
+from pidward.cli.failure import OK, USAGE, Failure
+from pidward.cli.here import Here
+from pidward.cli.paths import configuration_of, state_dir_of
+from pidward.cli.screen import clock, paint
+from pidward.config.errors import ConfigError
+from pidward.config.load import load
+from pidward.control.jsontext import encode
+from pidward.core.model import WorkerName
+from pidward.core.spec import Configuration, LogMode
+from pidward.logs.display import printable
+from pidward.logs.reader import Follower, Line, Source, last_lines, sources
+
+DEFAULT_COUNT = 100
+MAX_RECENT = 1000
+"""Lines that a viewer shows from before it began, while it was starting itself."""
+COLOURS = ("36", "32", "35", "33", "34", "96", "92", "95", "93", "94")
+STDERR_COLOUR = "31"
+
+
+def options(parser: ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("targets", nargs="*", metavar="SERVICE", help="services or workers, like web/2 (default: all)")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as they write; ^C ends it")
+    parser.add_argument(
+        "-n", "--lines", type=int, default=DEFAULT_COUNT, metavar="N", help="the newest N lines (default: %(default)s)"
+    )
+    parser.add_argument("--attached", type=int, metavar="NS", help=SUPPRESS)  # the foreground's viewer, since a time
+
+
+def run(here: Here, given: Any) -> int:
+    """Print lines, oldest first."""
+    if given.lines < 0:
+        raise Failure(USAGE, "-n counts from 0")
+    of = _chosen(here, given.targets)
+    printer = Printer(here, of)
+    if given.attached is not None:
+        _view(of, given.attached, printer)
+    elif given.follow:
+        _follow(of, given.lines, printer)
+    else:
+        printer.show(last_lines(of, given.lines))
+    return OK
+
+
+def _chosen(here: Here, targets: list[str]) -> list[Source]:
+    path = configuration_of(here)
+    if path is None:
+        raise Failure(USAGE, NO_FILE)
+    try:
+        configuration = load(path)
+    except ConfigError as error:
+        raise Failure(USAGE, f"{error}\n{path} is not valid, and where logs are is said there") from None
+    _check_names(configuration, targets)
+    state_dir = configuration.settings.state_dir or state_dir_of(here)
+    chosen: list[Source] = []
+    for service in configuration.services:
+        for number in range(1, service.workers + 1):
+            name = WorkerName(service.name, number)
+            wanted = not targets or service.name in targets or str(name) in targets
+            if wanted and service.logs.mode is LogMode.FILE:
+                chosen += sources(state_dir, name, service.logs)
+    return chosen
+
+
+def _check_names(configuration: Configuration, targets: list[str]) -> None:
+    known = {service.name for service in configuration.services}
+    known |= {f"{s.name}/{number}" for s in configuration.services for number in range(1, s.workers + 1)}
+    for target in targets:
+        if target not in known:
+            from difflib import get_close_matches
+
+            close = get_close_matches(target, sorted(known), n=2)
+            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            raise Failure(USAGE, f"no service or worker is named {target!r}{hint}")
+
+
+def _follow(of: list[Source], count: int, printer: "Printer") -> None:
+    follower = Follower(of)
+    printer.show(follower.last(count))
+    poll = select.poll()
+    poll.register(follower.fileno(), select.POLLIN)
+    while True:
+        printer.show(follower.read())
+        poll.poll(follower.patience_ms)
+
+
+def _view(of: list[Source], since_ns: int, printer: "Printer") -> None:
+    """Show what has come since an instant, until SIGTERM, and then the rest."""
+    told, teller = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(teller)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    follower = Follower(of)
+    poll = select.poll()
+    poll.register(follower.fileno(), select.POLLIN)
+    poll.register(told, select.POLLIN)
+    printer.show(line for line in follower.last(MAX_RECENT) if line.wall_ns >= since_ns)
+    while True:
+        ready = dict(poll.poll(follower.patience_ms))
+        printer.show(follower.read())
+        if told in ready:
+            return
+
+
+class Printer:
+    """Writes lines with their time and their worker before them."""
+
+    def __init__(self, here: Here, of: list[Source]) -> None:
+        self._json = here.json
+        self._colours = here.paints(sys.stdout)
+        workers = dict.fromkeys(source.worker for source in of)
+        self._colour = {worker: COLOURS[place % len(COLOURS)] for place, worker in enumerate(workers)}
+        self._width = max((len(str(worker)) for worker in workers), default=0)
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Write them, and out at once."""
+        write = sys.stdout.write
+        for line in lines:
+            write(self._as_json(line) if self._json else self._as_text(line))
+        sys.stdout.flush()
+
+    def _as_json(self, line: Line) -> str:
+        text = line.data.decode("utf-8", "backslashreplace")
+        source = line.source
+        return encode({
+            "schema_version": 1, "wall": line.wall_ns / 1e9, "worker": str(source.worker), "stream": source.stream,
+            "text": text,
+        }) + "\n"  # fmt: skip
+
+    def _as_text(self, line: Line) -> str:
+        stamp = clock(line.wall_ns)
+        name = str(line.source.worker).ljust(self._width)
+        bar = "|" if line.source.stream == "out" else "!"
+        if not self._colours:
+            return f"{stamp} {name} {bar} {printable(line.data)}\n"
+        colour = self._colour[line.source.worker]
+        bar_colour = colour if bar == "|" else STDERR_COLOUR
+        return f"{stamp} {paint(name, colour)} {paint(bar, bar_colour)} {printable(line.data)}\n"

@@ -1,0 +1,36 @@
+"""What the foreground shows of the workers' output: ``pidward logs`` in a process of its own.
+
+So a terminal that stands still, or a slow pipe, holds up neither the supervisor nor a worker.
+"""
+
+import os
+import sys
+from time import CLOCK_REALTIME, clock_gettime_ns
+
+from pidward.cli.here import Here
+from pidward.runtime.detach import Background
+
+PATIENCE = 2.0
+"""Seconds that the viewer gets at the end to show the rest."""
+
+
+class Viewer:
+    """Shows output on our stdout until it is closed; then what is left of it."""
+
+    def __init__(self, configuration: str, instance: str, here: Here) -> None:
+        now = str(clock_gettime_ns(CLOCK_REALTIME))
+        own = [sys.executable, "-P", "-m", "pidward", "logs", "--attached", now, "-c", configuration]
+        own += ["--instance", instance]
+        flags = [flag for flag, said in (("--json", here.json), ("--no-color", here.no_color)) if said]
+        self._process: Background | None = None
+        try:
+            self._process = Background([*own, *flags], *(f"/proc/{os.getpid()}/fd/{number}" for number in (1, 2)))
+        except OSError as error:  # a socket as stdout, as under systemd, cannot be opened once more
+            here.say(f"pidward: the workers' output is not shown here ({error.strerror}); see `pidward logs -f`")
+
+    def close(self) -> None:
+        """Let it show the rest, and end it; harmless when done already."""
+        if self._process is not None:
+            self._process.ask_to_end(PATIENCE)
+            self._process.close()
+            self._process = None

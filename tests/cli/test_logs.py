@@ -1,0 +1,158 @@
+"""``pidward logs`` and the foreground's view, of what real workers wrote."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from pidward.kernel.pidfd import Pidfd
+from tests.cli.run import PYTHON
+from tests.cli.test_up import Home
+
+SERVICES = r"""
+[service.hello]
+command = ["/bin/sh", "-c", "echo one; echo two >&2; printf 'clear\\033[2J\\377\\n'; exec sleep 1000"]
+[service.named]
+command = ["/bin/sh", "-c", "echo I am $PIDWARD_WORKER; exec sleep 1000"]
+workers = 2
+[service.silent]
+command = ["/bin/sleep", "1000"]
+logs = { mode = "none" }
+[service.last]
+command = ["/bin/sh", "-c", "trap 'echo last words; exit' TERM; echo ready; sleep 1000 & wait"]
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A supervisor whose workers have said what they had to say."""
+    home = Home(tmp_path_factory.mktemp("logs"))
+    home.write(SERVICES)
+    assert home.run("up", "--detach").status == 0
+    wait_for_lines(home, 6)
+    yield home
+    home.run("down", "--now")
+
+
+def wait_for_lines(home: Home, count: int) -> None:
+    """Follow until so many lines have come."""
+    with Following(home, "-n", "1000") as following:
+        for _ in range(count):
+            following.line()
+
+
+class Following:
+    """``logs -f`` in the background."""
+
+    def __init__(self, home: Home, *words: str) -> None:
+        self._child = subprocess.Popen(
+            [*PYTHON, "logs", "-f", *words], env=home.env, cwd=home.place, stdout=subprocess.PIPE, text=True
+        )
+
+    def line(self) -> str:
+        assert self._child.stdout is not None
+        return self._child.stdout.readline()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_about: object) -> None:
+        with Pidfd.open(self._child.pid) as process:
+            process.signal(signal.SIGINT)
+        assert self._child.wait(30) == 130
+        assert self._child.stdout is not None
+        self._child.stdout.close()
+
+
+def test_lines_have_their_time_and_worker(home: Home) -> None:
+    lines = home.run("logs", "hello").out.splitlines()
+    assert len(lines) == 3
+    assert all(re.match(r"\d\d:\d\d:\d\d\.\d{3} hello/1 [|!] ", line) for line in lines)
+    assert {line[13:] for line in lines} == {"hello/1 | one", "hello/1 ! two", r"hello/1 | clear\x1b[2J\xff"}
+
+
+def test_some_workers_and_the_newest_lines(home: Home) -> None:
+    assert [line[13:] for line in home.run("logs", "named/2").out.splitlines()] == ["named/2 | I am 2"]
+    assert len(home.run("logs", "named", "hello/1").out.splitlines()) == 5
+    assert len(home.run("logs", "-n", "2").out.splitlines()) == 2
+    assert home.run("logs", "-n", "0").out == ""
+    assert home.run("logs", "silent").out == ""
+
+
+def test_json_lines(home: Home) -> None:
+    documents = [json.loads(line) for line in home.run("logs", "hello", "--json").out.splitlines()]
+    said = {(d["stream"], d["text"]) for d in documents}
+    assert said == {("out", "one"), ("err", "two"), ("out", "clear\x1b[2J\\xff")}
+    assert {d["worker"] for d in documents} == {"hello/1"}
+    assert {d["schema_version"] for d in documents} == {1}
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        ("helo", "no service or worker is named 'helo'; did you mean hello"),
+        ("hello/2", "is named 'hello/2'"),
+        ("-n -1", "-n counts from 0"),
+    ],
+)
+def test_wrong_usage(home: Home, words: str, complaint: str) -> None:
+    ended = home.run("logs", *words.split())
+    assert (ended.status, ended.out) == (2, "")
+    assert complaint in ended.err
+
+
+def test_following(home: Home) -> None:
+    with Following(home, "-n", "1", "named/1") as following:
+        assert "I am 1" in following.line()
+        assert home.run("restart", "named/1").status == 0
+        assert "I am 1" in following.line()
+
+
+def test_the_foreground_shows_everything_to_the_last_word(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.write(SERVICES)
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(
+        [*PYTHON, "up", "hello", "last"], env=home.env, cwd=home.place, stdout=pipe, stderr=pipe, text=True
+    )
+    assert child.stdout is not None
+    assert child.stderr is not None
+    with child.stdout, child.stderr, Pidfd.open(child.pid) as supervisor:
+        shown: list[str] = []
+        while len(shown) < 4:
+            shown.append(child.stdout.readline()[13:].rstrip())
+        supervisor.signal(signal.SIGTERM)
+        shown += [line[13:] for line in child.stdout.read().splitlines()]
+        told = child.stderr.read()
+        assert child.wait(30) == 0
+    assert sorted(shown) == [
+        "hello/1 ! two", r"hello/1 | clear\x1b[2J\xff", "hello/1 | one", "last/1  | last words", "last/1  | ready",
+    ]  # fmt: skip
+    assert shown[-1] == "last/1  | last words"
+    assert re.search(r"^\d\d:\d\d:\d\d\.\d{3} \* hello/1 ready", told, re.MULTILINE)
+
+
+def test_without_a_stdout_to_open_again_it_runs_all_the_same(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.write(SERVICES)
+    ours, theirs = socket.socketpair()
+    words = [*PYTHON, "up", "silent"]
+    child = subprocess.Popen(
+        words, env=home.env, cwd=home.place, stdout=theirs.fileno(), stderr=subprocess.PIPE, text=True
+    )
+    theirs.close()
+    assert child.stderr is not None
+    with ours, child.stderr, Pidfd.open(child.pid) as supervisor:
+        told: list[str] = []
+        while "silent/1 ready" not in "".join(told):
+            told.append(child.stderr.readline())
+        supervisor.signal(signal.SIGTERM)
+        child.stderr.read()
+        assert child.wait(30) == 0
+    assert "the workers' output is not shown here" in told[0]
