@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pidward.core.units import Seconds
+from pidward.kernel import cgroup
 from pidward.kernel.cgroup import Group, GroupV1, Located, locate, look_for, own_directory
 from pidward.kernel.pidfd import Pidfd, State
 from pidward.kernel.wait import reap, wait_exit
@@ -128,6 +129,23 @@ def test_a_frozen_group_can_be_killed(any_group: Group | GroupV1, start: Start) 
     any_group.freeze()
     any_group.kill()
     assert wait_exit(process, Seconds(30))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_by_one_they_are_killed_while_frozen(kind: str, start: Start, without, monkeypatch) -> None:
+    without("cgroup_kill")
+    with group(kind) as ours:
+        process = start_in(start, ours)
+        kill_members = cgroup.kill_members
+
+        def spy(numbers) -> None:
+            eventually(lambda: state_of(ours) == "FROZEN\n")
+            kill_members(numbers)
+
+        monkeypatch.setattr(cgroup, "kill_members", spy)
+        ours.kill()
+        assert wait_exit(process, Seconds(30))
+        assert state_of(ours) == "THAWED\n"
 
 
 def test_a_group_below_that_was_frozen_from_inside_is_killed(start: Start) -> None:

@@ -276,6 +276,20 @@ def test_group_scope_can_be_taken_away(start: Start, without) -> None:
         start(sleep_forever).signal(signal.SIGKILL, Scope.GROUP)
 
 
+def test_a_scope_before_linux_6_9_is_unsupported_and_not_foreign(start: Start, monkeypatch) -> None:
+    process, send = start(sleep_forever), signal.pidfd_send_signal
+
+    def old_kernel(fd: int, number: int, info: None = None, flags: int = 0) -> None:
+        if flags:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        send(fd, number)
+
+    monkeypatch.setattr(signal, "pidfd_send_signal", old_kernel)
+    with pytest.raises(Unsupported):
+        process.signal(signal.SIGKILL, Scope.THREAD)
+    assert process.state() is State.RUNNING
+
+
 @needs_root
 def test_what_is_not_ours_is_denied(start: Start) -> None:
     process = start(sleep_forever)

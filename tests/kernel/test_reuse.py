@@ -15,6 +15,7 @@ from pidward.kernel.pidfd import Pidfd, State
 from pidward.kernel.tree import WalkedTree, reap_orphans
 from pidward.kernel.wait import exit_status_of, reap, wait_exit
 from tests.isolation import barrier, clone_as, end, fork, fork_as, run_in_pid_namespace, sleep_forever
+from tests.kernel.conftest import Start
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: pid namespaces")
 
@@ -120,6 +121,13 @@ def test_a_number_that_changes_hands_while_members_are_signalled() -> None:
     run_in_pid_namespace(scenario)
 
 
+def test_who_is_no_longer_listed_is_not_signalled(start: Start) -> None:
+    process = start(sleep_forever)
+    lists = [[process.id.pid], []]
+    assert signal_members(lambda: lists.pop(0), signal.SIGKILL) == set()
+    assert process.state() is State.RUNNING
+
+
 def test_a_stranger_in_a_session_of_the_same_number_is_no_member() -> None:
     def scenario() -> None:
         main = fork(lambda: 0)
@@ -129,10 +137,17 @@ def test_a_stranger_in_a_session_of_the_same_number_is_no_member() -> None:
 
             def lead() -> None:
                 os.setsid()
+                if os.fork() == 0:
+                    if os.fork() == 0:  # becomes our child
+                        done()
+                        sleep_forever()
+                    os._exit(0)
+                os.wait()  # noqa: TID251 - its only child
                 done()
                 sleep_forever()
 
             stranger = fork_as(main.id.pid, lead)
+            wait_done()
             wait_done()
         tree = WalkedTree("0123456789abcdef", main)
         assert tree.processes() == []

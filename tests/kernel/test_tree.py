@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from pidward.core.units import Seconds
+from pidward.kernel import tree
 from pidward.kernel.pidfd import Pidfd, State
+from pidward.kernel.procfs import read_stat
 from pidward.kernel.tree import WalkedTree, become_subreaper, reap_orphans
 from pidward.kernel.wait import reap, wait_exit
 from tests.isolation import barrier, end, fork, run_apart, sleep_forever
@@ -28,17 +30,17 @@ def walked(then: Callable[[Worker, WalkedTree], None], main_is_gone: bool = Fals
     def scenario() -> None:
         become_subreaper()
         with worker_with_daemons(DAEMONS) as worker:
-            tree = WalkedTree(worker.mark, worker.main)
-            assert len(tree.processes()) == DAEMONS + 1
+            family = WalkedTree(worker.mark, worker.main)
+            assert len(family.processes()) == DAEMONS + 1
             if main_is_gone:
                 worker.main.signal(signal.SIGKILL)
                 wait_exit(worker.main)
                 reap(worker.main)
-                assert len(tree.processes()) == DAEMONS
-                assert tree.is_populated()
-            then(worker, tree)
-            eventually(lambda: not tree.is_populated())
-            assert tree.processes() == []
+                assert len(family.processes()) == DAEMONS
+                assert family.is_populated()
+            then(worker, family)
+            eventually(lambda: not family.is_populated())
+            assert family.processes() == []
             if not main_is_gone:
                 assert reap(worker.main) is not None
             assert len(reap_orphans(())) == DAEMONS
@@ -47,13 +49,21 @@ def walked(then: Callable[[Worker, WalkedTree], None], main_is_gone: bool = Fals
     run_apart(scenario)
 
 
-def kill(worker: Worker, tree) -> None:
-    tree.kill()
+def kill_until_empty(family: WalkedTree) -> None:
+    def is_empty() -> bool:
+        family.kill()
+        return not family.is_populated()
+
+    eventually(is_empty)
+
+
+def kill(worker: Worker, family) -> None:
+    family.kill()
     assert worker.is_extinct(30)
 
 
-def terminate(worker: Worker, tree) -> None:
-    assert len(tree.signal_all(signal.SIGTERM)) == DAEMONS + 1
+def terminate(worker: Worker, family) -> None:
+    assert len(family.signal_all(signal.SIGTERM)) == DAEMONS + 1
     assert worker.is_extinct(30)
 
 
@@ -96,12 +106,12 @@ def test_terminate_by_walking() -> None:
 def test_a_rabbit_that_is_never_the_same_process_is_killed(rung: str, without) -> None:
     without("cgroup_kill" if rung == "cgroup2 one by one" else "")
 
-    def hunt(worker: Worker, tree) -> None:
+    def hunt(worker: Worker, family) -> None:
         wait_exit(worker.main)
         assert not worker.is_extinct(0)
-        assert tree.is_populated()
-        tree.kill()
-        eventually(lambda: not tree.is_populated() or tree.kill())
+        assert family.is_populated()
+        family.kill()
+        kill_until_empty(family)
         assert worker.is_extinct(30)
         while reap_orphans({worker.main.id.pid}):
             pass
@@ -121,13 +131,48 @@ def test_a_rabbit_that_is_never_the_same_process_is_killed(rung: str, without) -
     run_apart(scenario)
 
 
+def test_a_rabbit_that_lives_is_never_overlooked() -> None:
+    def scenario() -> None:
+        become_subreaper()
+        with worker_with_daemons(0, script=RABBIT) as worker:
+            family = WalkedTree(worker.mark, worker.main)
+            for _ in range(50):
+                assert family.is_populated()
+                reap_orphans({worker.main.id.pid})
+            kill_until_empty(family)
+            assert worker.is_extinct(30)
+
+    run_apart(scenario)
+
+
+def test_all_are_at_rest_before_the_first_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    signalled: list[tuple[int, set[str]]] = []
+    signal_each = tree._signal_each
+
+    def spy(processes: list[Pidfd], number: int) -> set[int]:
+        signalled.append((number, {read_stat(process).state for process in processes}))
+        return signal_each(processes, number)
+
+    monkeypatch.setattr(tree, "_signal_each", spy)
+
+    def scenario() -> None:
+        become_subreaper()
+        with worker_with_daemons(3) as worker:
+            WalkedTree(worker.mark, worker.main).kill()
+            assert signalled[0][0] == signal.SIGSTOP
+            assert signalled[-1] == (signal.SIGKILL, {"T"})
+            assert worker.is_extinct(30)
+
+    run_apart(scenario)
+
+
 def test_a_tree_leaves_others_alone() -> None:
     def scenario() -> None:
         become_subreaper()
         with worker_with_daemons(3) as one, worker_with_daemons(3) as other:
-            tree = WalkedTree(one.mark, one.main, others={other.main.id.pid})
-            assert len(tree.processes()) == 4
-            tree.kill()
+            family = WalkedTree(one.mark, one.main, others={other.main.id.pid})
+            assert len(family.processes()) == 4
+            family.kill()
             assert one.is_extinct(30)
             assert not other.is_extinct(0)
             assert len(WalkedTree(other.mark, other.main).processes()) == 4
@@ -158,10 +203,10 @@ def test_a_child_without_the_mark_belongs_while_it_descends_or_shares_the_sessio
             main = fork(lead)
             wait_done()
             wait_done()
-        tree = WalkedTree("no such mark", main)
-        assert len(tree.processes()) == 3
-        tree.kill()
-        eventually(lambda: not tree.is_populated())
+        family = WalkedTree("no such mark", main)
+        assert len(family.processes()) == 3
+        family.kill()
+        eventually(lambda: not family.is_populated())
         assert wait_exit(main, Seconds(30))
         assert reap(main) is not None
         eventually(lambda: len(reap_orphans(())) + len(os.listdir("/proc/self/task")) > 1)
@@ -187,9 +232,9 @@ def test_what_an_earlier_supervisor_left_is_found_everywhere() -> None:
         with Pidfd.open(int(number.partition(":")[0])) as main:
             assert WalkedTree(mark).processes() == []
             assert len(WalkedTree(mark, main).processes()) == 1
-            tree = WalkedTree(mark, everywhere=True)
-            assert len(tree.processes()) == 4
-            tree.kill()
+            family = WalkedTree(mark, everywhere=True)
+            assert len(family.processes()) == 4
+            family.kill()
         os.write(write, b".")
         assert wait_exit(supervisor, Seconds(60))
         status = reap(supervisor)
