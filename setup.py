@@ -42,10 +42,10 @@ def compilers() -> list[list[str]]:
 def compile_file(source: str, target: Path, flags: list[str]) -> str:
     """Build ``target`` with the first compiler that can; returns "" or why none could."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)  # a file left by an earlier build must not pass for this one's
+    made = target.with_name(target.name + ".new")
     why = "no C compiler found (looked for $PIDWARD_CC, cc, gcc, clang and the PyPI package ziglang)"
     for compiler in compilers():
-        command = [*compiler, *COMMON, *flags, source, "-o", str(target)]
+        command = [*compiler, *COMMON, *flags, source, "-o", str(made)]
         print(shlex.join(command))
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -54,8 +54,10 @@ def compile_file(source: str, target: Path, flags: list[str]) -> str:
             continue
         if done.returncode == 0:
             print(done.stderr, end="")
+            made.replace(target)  # at once: others may be running the old one
             return ""
         why = f"{shlex.join(compiler)} failed with status {done.returncode}: {done.stderr.strip()[-600:]}"
+    target.unlink(missing_ok=True)  # a file left by an earlier build must not pass for this one's
     return why
 
 
