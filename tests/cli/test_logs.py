@@ -117,6 +117,9 @@ def test_following(home: Home) -> None:
 def test_the_foreground_shows_everything_to_the_last_word(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.write(SERVICES)
+    assert home.run("up", "--detach", "named").status == 0
+    wait_for_lines(home, 2)  # of an earlier life, which the foreground of the next one does not show
+    assert home.run("down").status == 0
     pipe = subprocess.PIPE
     child = subprocess.Popen(
         [*PYTHON, "up", "hello", "last"], env=home.env, cwd=home.place, stdout=pipe, stderr=pipe, text=True
