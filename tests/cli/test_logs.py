@@ -114,9 +114,17 @@ def test_following(home: Home) -> None:
         assert "I am 1" in following.line()
 
 
-def test_the_foreground_shows_everything_to_the_last_word(tmp_path: Path) -> None:
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Home]:
+    """A directory where nothing runs yet, and nothing runs afterwards."""
     home = Home(tmp_path)
     home.write(SERVICES)
+    yield home
+    home.run("down", "--now")
+
+
+def test_the_foreground_shows_everything_to_the_last_word(fresh: Home) -> None:
+    home = fresh
     assert home.run("up", "--detach", "named").status == 0
     wait_for_lines(home, 2)  # of an earlier life, which the foreground of the next one does not show
     assert home.run("down").status == 0
@@ -141,9 +149,21 @@ def test_the_foreground_shows_everything_to_the_last_word(tmp_path: Path) -> Non
     assert re.search(r"^\d\d:\d\d:\d\d\.\d{3} \* hello/1 ready", told, re.MULTILINE)
 
 
-def test_without_a_stdout_to_open_again_it_runs_all_the_same(tmp_path: Path) -> None:
-    home = Home(tmp_path)
-    home.write(SERVICES)
+def test_the_view_ends_with_a_killed_supervisor(fresh: Home) -> None:
+    child = subprocess.Popen(
+        [*PYTHON, "up", "silent", "hello"], env=fresh.env, cwd=fresh.place, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    with child.stdout, Pidfd.open(child.pid) as supervisor:
+        child.stdout.readline()  # the viewer shows something, so it runs
+        supervisor.signal(signal.SIGKILL)
+        child.stdout.read()  # until nobody holds the other end any more
+        assert child.wait(30) == -signal.SIGKILL
+    assert fresh.run("up", "--detach").status == 0  # and clears away what the dead one left
+
+
+def test_without_a_stdout_to_open_again_it_runs_all_the_same(fresh: Home) -> None:
+    home = fresh
     ours, theirs = socket.socketpair()
     words = [*PYTHON, "up", "silent"]
     child = subprocess.Popen(

@@ -20,6 +20,7 @@ from pidward.core.model import WorkerName
 from pidward.core.spec import Configuration, LogMode
 from pidward.logs.display import printable
 from pidward.logs.reader import Follower, Line, Source, last_lines, sources
+from pidward.runtime.foreign import KernelError, open_process
 
 DEFAULT_COUNT = 100
 MAX_RECENT = 1000
@@ -35,7 +36,8 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--lines", type=int, default=DEFAULT_COUNT, metavar="N", help="the newest N lines (default: %(default)s)"
     )
-    parser.add_argument("--attached", type=int, metavar="NS", help=SUPPRESS)  # the foreground's viewer, since a time
+    parser.add_argument("--attached", metavar="SUPERVISOR", help=SUPPRESS)  # be the viewer of its foreground
+    parser.add_argument("--since-ns", type=int, default=0, help=SUPPRESS)
 
 
 def run(here: Here, given: Any) -> int:
@@ -45,7 +47,7 @@ def run(here: Here, given: Any) -> int:
     of = _chosen(here, given.targets)
     printer = Printer(here, of)
     if given.attached is not None:
-        _view(of, given.attached, printer)
+        _view(of, given.attached, given.since_ns, printer)
     elif given.follow:
         _follow(of, given.lines, printer)
     else:
@@ -95,8 +97,8 @@ def _follow(of: list[Source], count: int, printer: "Printer") -> None:
         poll.poll(follower.patience_ms)
 
 
-def _view(of: list[Source], since_ns: int, printer: "Printer") -> None:
-    """Show what has come since an instant, until SIGTERM, and then the rest."""
+def _view(of: list[Source], supervisor: str, since_ns: int, printer: "Printer") -> None:
+    """Show what has come since an instant, until SIGTERM or the end of the supervisor, and then the rest."""
     told, teller = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(teller)
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
@@ -104,11 +106,17 @@ def _view(of: list[Source], since_ns: int, printer: "Printer") -> None:
     poll = select.poll()
     poll.register(follower.fileno(), select.POLLIN)
     poll.register(told, select.POLLIN)
+    try:
+        process = open_process(supervisor)
+    except KernelError:
+        os.write(teller, b"x")  # it has ended already
+    else:
+        poll.register(process, select.POLLIN)
     printer.show(line for line in follower.last(MAX_RECENT) if line.wall_ns >= since_ns)
     while True:
         ready = dict(poll.poll(follower.patience_ms))
         printer.show(follower.read())
-        if told in ready:
+        if ready.keys() - {follower.fileno()}:
             return
 
 

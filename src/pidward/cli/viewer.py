@@ -9,6 +9,7 @@ from time import CLOCK_REALTIME, clock_gettime_ns
 
 from pidward.cli.here import Here
 from pidward.runtime.detach import Background
+from pidward.runtime.foreign import own_identity
 
 PATIENCE = 2.0
 """Seconds that the viewer gets at the end to show the rest."""
@@ -18,9 +19,8 @@ class Viewer:
     """Shows output on our stdout until it is closed; then what is left of it."""
 
     def __init__(self, configuration: str, instance: str, here: Here) -> None:
-        now = str(clock_gettime_ns(CLOCK_REALTIME))
-        own = [sys.executable, "-P", "-m", "pidward", "logs", "--attached", now, "-c", configuration]
-        own += ["--instance", instance]
+        own = [sys.executable, "-P", "-m", "pidward", "logs", "--attached", own_identity()]
+        own += ["--since-ns", str(clock_gettime_ns(CLOCK_REALTIME)), "-c", configuration, "--instance", instance]
         flags = [flag for flag, said in (("--json", here.json), ("--no-color", here.no_color)) if said]
         self._process: Background | None = None
         try:

@@ -11,7 +11,10 @@ from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.tree import WalkedTree
 from pidward.runtime.peer import printable
 
-__all__ = ["Denied", "Gone", "KernelError", "Recycled", "describe", "is_process", "kill", "open_process", "wait_ended"]
+__all__ = [
+    "Denied", "Gone", "KernelError", "Recycled",
+    "describe", "is_process", "kill", "open_process", "own_identity", "wait_ended",
+]  # fmt: skip
 
 
 def is_process(target: str) -> bool:
@@ -37,6 +40,12 @@ def open_process(target: str) -> Pidfd:
     if not 1 <= number < 2**31:
         raise ValueError(f"no process can have the number {target}")
     return Pidfd.open(number)
+
+
+def own_identity() -> str:
+    """This process, written so that ``open_process`` of another finds it: with its inode where there is one."""
+    with Pidfd.own() as own:
+        return str(own.id) if own.id.inode else str(own.id.pid)
 
 
 def describe(process: Pidfd) -> str:
