@@ -9,6 +9,7 @@ import pytest
 from pidward.core.units import Seconds
 from pidward.kernel import cgroup
 from pidward.kernel.cgroup import Group, GroupV1, Located, locate, look_for, own_directory
+from pidward.kernel.members import kill_members
 from pidward.kernel.pidfd import Pidfd, State
 from pidward.kernel.wait import reap, wait_exit
 from tests.isolation import sleep_forever
@@ -136,7 +137,6 @@ def test_one_by_one_they_are_killed_while_frozen(kind: str, start: Start, withou
     without("cgroup_kill")
     with group(kind) as ours:
         process = start_in(start, ours)
-        kill_members = cgroup.kill_members
 
         def spy(numbers) -> None:
             eventually(lambda: state_of(ours) == "FROZEN\n")
