@@ -1,5 +1,6 @@
 """pidward itself, installed in the environment that runs the harness; everything that is the default is switched on."""
 
+import glob
 import json
 import sys
 from pathlib import Path
@@ -53,7 +54,7 @@ class Pidward(Peer):
 
     def log_files(self, worker: int) -> list[str]:
         assert self.logging is not None
-        return sorted(str(path) for path in self.logging.folder.rglob(f"*{worker}.*") if path.is_file())
+        return sorted(glob.glob(f"{self.logging.folder}/w-{worker}.out.log*"))
 
 
 def _pidward() -> list[str]:

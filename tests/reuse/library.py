@@ -17,7 +17,6 @@ from pidward.kernel.members import kill_members, signal_members
 from pidward.kernel.pidfd import Ask, Pidfd, Scope, State
 from pidward.kernel.tree import WalkedTree
 from pidward.kernel.wait import exit_status_of, reap, wait_exit
-
 from tests.reuse.namespace import COMES_BACK, Process, spawn_child, spawn_stranger
 
 _LETHAL = (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP, signal.SIGHUP, signal.SIGRTMIN)

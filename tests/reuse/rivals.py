@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.harness.markdown import replace_block, table
-
 from tests.reuse.namespace import missing, run_in_namespace
 from tests.reuse.scenarios import NO, SCENARIOS, YES, Outcome
 

@@ -21,8 +21,8 @@ from pidward.core.model import ProcessId
 from pidward.kernel.errors import Recycled
 from pidward.kernel.pidfd import Pidfd, State
 from pidward.kernel.wait import wait_exit
-
 from tests.reuse.namespace import PATIENCE_S, Process, spawn_child, spawn_stranger
+from tests.reuse.supervised import NOT_RUNNING, WORKER, commands_against, kill_worker, supervisor
 
 EXIT_CODE = 3
 _EXITS = ["/bin/sh", "-c", f"exit {EXIT_CODE}"]
@@ -219,8 +219,18 @@ def _pidward_identity() -> Outcome:
 def _pidward_kill() -> Outcome:
     written = _identity_of_a_dead_worker()
     with spawn_stranger(written.pid) as stranger:
-        done = subprocess.run([_find("pidward"), "kill", str(written)], capture_output=True, check=False)
-        return Outcome(stranger.touched(), YES if done.returncode else NO)
+        command = [sys.executable, "-m", "pidward", "kill", str(written)]
+        done = subprocess.run(command, capture_output=True, check=False)
+        return Outcome(stranger.touched(), YES if done.returncode == NOT_RUNNING else NO)
+
+
+def _pidward_supervisor() -> Outcome:
+    with supervisor(restart={"policy": "never"}) as rig:
+        dead = kill_worker(rig, "failed")
+        with spawn_stranger(dead.pid) as stranger:
+            answers = {rig.cli(*command).status for command in commands_against(dead)}
+            rig.cli("stop", WORKER)
+            return Outcome(stranger.touched(), YES if answers == {NOT_RUNNING} else NO)
 
 
 def _identity_of_a_dead_worker() -> ProcessId:
@@ -280,7 +290,10 @@ SCENARIOS = {
     "pidproxy": Scenario("supervisord", "`pidproxy` gets SIGTERM", _pidproxy, _needs("pidproxy")),
     "pidward_handle": Scenario("pidward", "signals through the handle it holds", _pidward_handle),
     "pidward_identity": Scenario("pidward", "opens a PID:INODE that was written down", _pidward_identity),
-    "pidward_kill": Scenario("pidward", "`pidward kill PID:INODE`", _pidward_kill, _needs("pidward")),
+    "pidward_kill": Scenario("pidward", "`pidward kill PID:INODE`", _pidward_kill),
+    "pidward_supervisor": Scenario(
+        "pidward", "`signal`, `kill`, `kill --tree`, `stop` of a supervised worker that died", _pidward_supervisor
+    ),
 }  # fmt: skip
 
 
