@@ -5,15 +5,10 @@ from typing import Any
 
 from pidward.cli.failure import OK, USAGE, Failure
 from pidward.cli.here import Here
-from pidward.cli.paths import configuration_of
+from pidward.cli.paths import NO_FILE, configuration_of
 from pidward.config.errors import ConfigError
 from pidward.config.load import load
 from pidward.control.jsontext import encode
-
-NO_FILE = (
-    "there is no configuration: neither pidward.toml here nor /etc/pidward/pidward.toml exists; "
-    "write one, or name it with -c FILE"
-)
 
 
 def options(parser: ArgumentParser) -> None:

@@ -8,10 +8,9 @@ from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Iterable
 from typing import Any
 
-from pidward.cli.check import NO_FILE
 from pidward.cli.failure import OK, USAGE, Failure
 from pidward.cli.here import Here
-from pidward.cli.paths import configuration_of, state_dir_of
+from pidward.cli.paths import NO_FILE, configuration_of, state_dir_of
 from pidward.cli.screen import clock, paint
 from pidward.config.errors import ConfigError
 from pidward.config.load import load

@@ -24,6 +24,10 @@ DEFAULT_INSTANCE = "default"
 CONFIGURATIONS = ("pidward.toml", "/etc/pidward/pidward.toml")
 SOCKET_NAME = "control.sock"
 _IN_NAMES = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+NO_FILE = (
+    "there is no configuration: neither pidward.toml here nor /etc/pidward/pidward.toml exists; "
+    "write one, or name it with -c FILE"
+)
 
 
 def instance_of(here: "Here") -> str:

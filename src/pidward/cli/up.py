@@ -1,30 +1,28 @@
-"""``pidward up``: be the supervisor, here or in the background."""
+"""``pidward up``: be the supervisor, here or in the background.
+
+What is imported here stays in the supervisor's memory for as long as it runs, so the file is read by a child of its
+own (config.apart) while this process imports the rest.
+"""
 
 import os
-import sys
-from argparse import SUPPRESS, ArgumentParser
-from time import CLOCK_REALTIME, clock_gettime_ns
-from typing import Any
 
-from pidward.cli.check import NO_FILE
-from pidward.cli.failure import DENIED, FAILED, USAGE, Failure
-from pidward.cli.here import Here
-from pidward.cli.paths import SOCKET_NAME, configuration_of, instance_of, runtime_dir_of, state_dir_of
-from pidward.cli.screen import GREY, clock, paint, printable
-from pidward.cli.viewer import Viewer
-from pidward.config.errors import ConfigError
-from pidward.config.load import load
-from pidward.control.listen import AlreadyRunning, ControlSocket
-from pidward.control.server import Server
-from pidward.core.spec import Configuration
-from pidward.runtime.desk import Desk
-from pidward.runtime.loop import Loop
-from pidward.runtime.main import CannotStart, Options
-from pidward.runtime.main import run as supervise
+from pidward.cli.failure import USAGE, Failure
+from pidward.cli.paths import NO_FILE, configuration_of
+from pidward.config.apart import NotValid, Reading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from typing import Any
+
+    from pidward.cli.here import Here
+    from pidward.core.spec import Configuration
 
 
-def options(parser: ArgumentParser) -> None:
+def options(parser: "ArgumentParser") -> None:
     """Add the arguments."""
+    from argparse import SUPPRESS
+
     parser.add_argument("targets", nargs="*", metavar="SERVICE", help="start only these (default: all with autostart)")
     parser.add_argument("--detach", action="store_true", help="run in the background; return when it answers")
     parser.add_argument("--background", action="store_true", help=SUPPRESS)
@@ -34,85 +32,32 @@ def options(parser: ArgumentParser) -> None:
     )
 
 
-class Reader:
-    """Reads the configuration; the first time it gives what was read already, to find the directories."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.first: Configuration | None = load(path)
-
-    def read(self) -> Configuration:
-        """Give the configuration as the file says now. Raises ConfigError."""
-        first, self.first = self.first, None
-        return load(self.path) if first is None else first
-
-
-def run(here: Here, given: Any) -> int:
+def run(here: "Here", given: "Any") -> int:
     """Supervise until the end."""
-    chosen = _options(here, given)
-    if given.detach:
-        from pidward.cli.detached import start_detached
-
-        return start_detached(here, chosen)
-    try:
-        return supervise(chosen)
-    except (CannotStart, AlreadyRunning) as error:
-        raise Failure(FAILED, str(error)) from None
-    except ConfigError as error:
-        raise Failure(USAGE, str(error)) from None
-
-
-def _options(here: Here, given: Any) -> Options:
     if here.socket is not None:
         raise Failure(USAGE, "up: the socket is in the runtime directory; use --instance NAME, or set runtime_dir")
     path = configuration_of(here)
     if path is None:
         raise Failure(USAGE, NO_FILE)
     path = os.path.abspath(path)
+    reading = Reading(path)
+    from pidward.cli.supervising import options_of, supervise
+
     try:
-        reader = Reader(path)
-    except ConfigError as error:
+        configuration = reading.result()
+    except NotValid as error:
         raise Failure(USAGE, f"{error}\n{path} is not valid; nothing was started") from None
-    assert reader.first is not None
-    known = [service.name for service in reader.first.services]
-    for name in given.targets:
+    _check_names(configuration, given.targets, path)
+    chosen = options_of(here, given, path, configuration)
+    if given.detach:
+        from pidward.cli.detached import start_detached
+
+        return start_detached(here, chosen)
+    return supervise(chosen)
+
+
+def _check_names(configuration: "Configuration", targets: list[str], path: str) -> None:
+    known = [service.name for service in configuration.services]
+    for name in targets:
         if name not in known:
             raise Failure(USAGE, f"no service is named {name!r} in {path}; it has {', '.join(known) or 'none'}")
-    settings = reader.first.settings
-    runtime_dir = settings.runtime_dir or runtime_dir_of(here)
-    return Options(
-        config_path=path,
-        state_dir=settings.state_dir or state_dir_of(here),
-        runtime_dir=runtime_dir,
-        instance=instance_of(here),
-        read_configuration=reader.read,
-        serve=lambda loop, desk: _serve(loop, desk, os.path.join(runtime_dir, SOCKET_NAME), here),
-        services=tuple(given.targets),
-        announce=_silent if given.background else Announcer(here).say,
-        viewer=None if given.background else lambda: Viewer(path, instance_of(here), here),
-    )
-
-
-class Announcer:
-    """Tells on stderr what happens, each with its time."""
-
-    def __init__(self, here: Here) -> None:
-        self._say, self._colours = here.say, here.paints(sys.stderr)
-
-    def say(self, text: str) -> None:
-        """Write one line."""
-        line = f"{clock(clock_gettime_ns(CLOCK_REALTIME))} * {printable(text)}"
-        self._say(paint(line, GREY) if self._colours else line)
-
-
-def _silent(_text: str) -> None:
-    """In the background nobody watches; `pidward events` has it all."""
-
-
-def _serve(loop: Loop, desk: Desk, path: str, here: Here) -> Server:
-    try:
-        return Server(loop, desk, ControlSocket(path), here.say)
-    except PermissionError as error:
-        raise Failure(DENIED, f"{error.filename or path} {error.strerror}") from None
-    except OSError as error:
-        raise Failure(FAILED, f"{error.filename or path} {error.strerror}") from None

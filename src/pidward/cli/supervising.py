@@ -1,0 +1,86 @@
+"""What ``pidward up`` puts together: the runtime, the control socket, and what a person in the foreground sees."""
+
+import os
+import sys
+from collections.abc import Callable
+from time import CLOCK_REALTIME, clock_gettime_ns
+from typing import Any
+
+from pidward.cli.failure import DENIED, FAILED, Failure
+from pidward.cli.here import Here
+from pidward.cli.paths import SOCKET_NAME, instance_of, runtime_dir_of, state_dir_of
+from pidward.cli.screen import GREY, clock, paint, printable
+from pidward.cli.viewer import Viewer
+from pidward.control.listen import AlreadyRunning, ControlSocket
+from pidward.control.server import Server
+from pidward.core.spec import Configuration
+from pidward.runtime.desk import Desk
+from pidward.runtime.loop import Loop
+from pidward.runtime.main import CannotStart, Options, run
+
+NULL_DEVICE = os.makedev(1, 3)
+
+
+def options_of(here: Here, given: Any, path: str, configuration: Configuration) -> Options:
+    """How to run what was read from the file at ``path``."""
+    settings = configuration.settings
+    runtime_dir = settings.runtime_dir or runtime_dir_of(here)
+    is_watched = not given.background and os.fstat(1).st_rdev != NULL_DEVICE
+    return Options(
+        config_path=path,
+        state_dir=settings.state_dir or state_dir_of(here),
+        runtime_dir=runtime_dir,
+        instance=instance_of(here),
+        read_configuration=_reader(path, configuration),
+        serve=lambda loop, desk: _serve(loop, desk, os.path.join(runtime_dir, SOCKET_NAME), here),
+        services=tuple(given.targets),
+        announce=_silent if given.background else Announcer(here).say,
+        viewer=(lambda: Viewer(path, instance_of(here), here)) if is_watched else None,
+    )
+
+
+def supervise(chosen: Options) -> int:
+    """Run the supervisor; Failure when it cannot begin."""
+    try:
+        return run(chosen)
+    except (CannotStart, AlreadyRunning) as error:
+        raise Failure(FAILED, str(error)) from None
+
+
+def _reader(path: str, configuration: Configuration) -> Callable[[], Configuration]:
+    """Gives what was read already, and from then on what the file says. Raises ConfigError."""
+    first = [configuration]
+
+    def read() -> Configuration:
+        if first:
+            return first.pop()
+        from pidward.config.load import load  # for those who reload, and not before
+
+        return load(path)
+
+    return read
+
+
+class Announcer:
+    """Tells on stderr what happens, each with its time."""
+
+    def __init__(self, here: Here) -> None:
+        self._say, self._colours = here.say, here.paints(sys.stderr)
+
+    def say(self, text: str) -> None:
+        """Write one line."""
+        line = f"{clock(clock_gettime_ns(CLOCK_REALTIME))} * {printable(text)}"
+        self._say(paint(line, GREY) if self._colours else line)
+
+
+def _silent(_text: str) -> None:
+    """In the background nobody watches; `pidward events` has it all."""
+
+
+def _serve(loop: Loop, desk: Desk, path: str, here: Here) -> Server:
+    try:
+        return Server(loop, desk, ControlSocket(path), here.say)
+    except PermissionError as error:
+        raise Failure(DENIED, f"{error.filename or path} {error.strerror}") from None
+    except OSError as error:
+        raise Failure(FAILED, f"{error.filename or path} {error.strerror}") from None

@@ -1,0 +1,60 @@
+"""Reading in a process of its own gives what reading here gives."""
+
+from pathlib import Path
+
+import pytest
+
+from pidward.config.apart import NotValid, Reading, pack, unpack
+from pidward.config.errors import ConfigError
+from pidward.config.load import load
+
+FULL = """
+[pidward]
+history = "1h"
+[defaults]
+restart = { policy = "on-failure", never_on = [3, "SIGSEGV"], then = "stop-all" }
+[service.web]
+command = ["x", "%i"]
+workers = 3
+user = "www"
+supplementary_groups = ["a"]
+env = { A = "1" }
+limits = { nofile = [1, 2], core = "infinity" }
+stop = { signal = "SIGINT", grace = "3s", tree = "leave" }
+logs = { mode = "none" }
+ready = { after = "2s" }
+[service.db]
+command = "y"
+"""
+
+
+def test_what_comes_over_is_what_was_read(tmp_path: Path) -> None:
+    file = tmp_path / "pidward.toml"
+    file.write_text(FULL)
+    here = load(str(file))
+    apart = Reading(str(file)).result()
+    assert apart == here
+    assert [type(service) for service in apart.services] == [type(service) for service in here.services]
+    assert apart.services[0].restart.then is here.services[0].restart.then
+    assert unpack(pack(here)) == here
+
+
+@pytest.mark.parametrize("text", ["[service.web]\ncomand = 'x'\nworkers = 'many'", "no toml", None])
+def test_mistakes_come_over_as_they_are(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "pidward.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigError) as here:
+        load(str(file))
+    with pytest.raises(NotValid) as apart:
+        Reading(str(file)).result()
+    assert str(apart.value) == str(here.value)
+
+
+def test_a_reader_that_dies_is_no_empty_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(_path: str) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("pidward.config.load.load", crash)
+    with pytest.raises(NotValid, match="died"):
+        Reading(str(tmp_path / "pidward.toml")).result()
