@@ -14,11 +14,11 @@ PACKAGE = ROOT / "src" / "pidward"
 
 # Where one of them may be used, in files under src/pidward. Each such line says `noqa: TID251` and why.
 ALLOWED = {
-    "ctypes": {"kernel/abi.py"},
-    "os.fork": {"kernel/features.py", "kernel/trials.py"},  # a trial may kill the process that makes it
+    "ctypes": {"kernel/abi.py", "demo/workers/buggy.py"},  # the latter is a program with a bug
+    "os.fork": {"kernel/features.py", "kernel/trials.py", "demo/workers/daemons.py"},  # trials may kill who makes them
     "os.pidfd_open": {"kernel/pidfd.py", "cli/resident.py"},  # the latter only compares, on the lean path
     "os.posix_spawn": {"kernel/spawn_python.py", "kernel/helper.py"},
-    "os.waitpid": {"kernel/features.py"},  # its own child, where no pidfd can be trusted to exist yet
+    "os.waitpid": {"kernel/features.py", "demo/workers/daemons.py"},  # own children, where there may be no pidfd
     "signal.pidfd_send_signal": {"kernel/pidfd.py"},
 }
 BANNED = [

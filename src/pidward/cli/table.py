@@ -20,6 +20,7 @@ COMMANDS = {
     "check": ("check", "find every mistake in a configuration file"),
     "doctor": ("doctor", "show what this kernel grants and what is used instead of what it does not"),
     "completion": ("completion", "print the completion script for bash, zsh or fish"),
+    "demo": ("demo", "start real programs, break them, and show each recovery"),
     "version": ("version", "print the version"),
 }
 
