@@ -52,7 +52,8 @@ def recorded(name: str, fact: Fact) -> Recorded | None:
 def transition(seq: int, record: Record, wall: float) -> EventRow:
     """The event of a transition."""
     now = "forgotten" if record.after is None else record.after.value
-    process = "" if record.process is None else f" ({record.process})"
+    ended = "" if record.exit is None else "was "  # the process of such a record is the one that ended
+    process = "" if record.process is None else f" ({ended}{record.process})"
     data: dict[str, object] = {
         "before": None if record.before is None else record.before.value,
         "after": None if record.after is None else record.after.value,
