@@ -113,14 +113,15 @@ class Rig:
         ours, theirs = os.pipe()
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            *((os.POSIX_SPAWN_DUP2, theirs, fd) for fd in (1, 2)),
+            (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),  # nobody watches the workers' output
+            (os.POSIX_SPAWN_DUP2, theirs, 2),
         ]
         program = shutil.which(argv[0])
         assert program, argv[0]
         pid = os.posix_spawn(program, argv, inherited, file_actions=actions, setsid=True, setsigmask=())
         self._process = Pidfd.open(pid)
         os.close(theirs)
-        self._ear = threading.Thread(target=self._listen, args=(ours, len(self.said)))
+        self._ear = threading.Thread(target=self._listen, args=(ours,), daemon=True)
         self._ear.start()
         return self._process
 
@@ -140,7 +141,8 @@ class Rig:
         self._process.close()
         self._process = None
         assert self._ear is not None
-        self._ear.join()
+        self._ear.join(PATIENCE)
+        assert not self._ear.is_alive(), "somebody whom the supervisor started holds its stderr still"
         return status
 
     def signal(self, number: int) -> None:
@@ -163,7 +165,7 @@ class Rig:
 
     @property
     def text(self) -> str:
-        """All that it said on stdout and stderr."""
+        """All that it said on stderr."""
         with self._heard:
             return "\n".join(self.said)
 
@@ -179,7 +181,7 @@ class Rig:
         assert line is not None, f"it did not say {what!r}, but\n{self.text}"
         return line
 
-    def _listen(self, fd: int, _from: int) -> None:
+    def _listen(self, fd: int) -> None:
         with open(fd, errors="backslashreplace") as lines:
             for line in lines:
                 with self._heard:
@@ -254,6 +256,7 @@ class Rig:
     def close(self) -> None:
         """End what is there; fails when there is more than there should be."""
         problems = []
+        self._disconnect()
         if self._process is not None:
             self._dismiss()
             if not wait_exit(self._process, PATIENCE):
@@ -271,7 +274,6 @@ class Rig:
 
     def _dismiss(self) -> None:
         """Have the supervisor end, in a hurry if it can hear us."""
-        self._disconnect()
         try:
             with Client(self.socket) as client:
                 client.call("Down", {"at_once": True}, PATIENCE)

@@ -41,7 +41,8 @@ def test_scale_up_and_down(rig: Rig, how: str) -> None:
         rig.configure(service("web", workers=1), service("db"))
         reload(rig, how)
         assert ends(fourth)
-    rig.events.find("web/2", lambda event: event["data"].get("after", "") is None, "web/2 forgotten")
+    for name in ("web/2", "web/3", "web/4"):
+        rig.events.find(name, lambda event: event["data"].get("after", "") is None, f"{name} forgotten")
     less = processes(rig)
     assert less == {name: before[name] for name in ("web/1", "db/1")}
 
@@ -92,13 +93,11 @@ def test_an_invalid_file_changes_nothing(rig: Rig, how: str) -> None:
     if how == "command":
         told = rig.cli("reload")
         assert told.status == USAGE
-        said = told.err
+        assert "did you mean 'command'" in told.err
     else:
-        said_before = len(rig.said)
         rig.signal(signal.SIGHUP)
-        rig.wait_said("was not changed", said_before)
-        said = rig.text
-    assert "did you mean 'command'" in said.replace('"', "'")
+        rig.wait_said("was not changed")
+        rig.wait_said("did you mean 'command'")
     assert processes(rig) == before
 
 
