@@ -11,7 +11,9 @@ import pytest
 
 from pidward.core.units import Seconds
 from pidward.kernel.helper import start_helper
+from pidward.kernel.inotify import Inotify
 from pidward.kernel.wait import reap, wait_exit
+from pidward.logs.pump import Pump
 from tests.logs.rig import Rig, numbered, numbers
 
 SIGSTOP, SIGCONT = 19, 18
@@ -86,6 +88,17 @@ def test_a_lower_number_of_files_to_keep_deletes_the_others(rig: Rig) -> None:
     assert [age for age in range(9) if rig.log("web-1.out", age).exists()] == [0]
 
 
+def test_a_rotation_that_was_cut_off_is_finished_by_the_next_one(rig: Rig) -> None:
+    rig.keep("web-1.out", max_size=100, keep=3)
+    rig.append("web-1.out", b"unfinished\n")
+    rig.drain()
+    rig.log("web-1.out", 2).write_bytes(b"middle\n")  # was .1 until a moment ago
+    rig.log("web-1.out", 3).write_bytes(b"oldest\n")
+    rig.append("web-1.out", numbered(0, 2))
+    rig.drain()
+    assert rig.whole_log("web-1.out") == b"oldest\nmiddle\nunfinished\n" + numbered(0, 2)
+
+
 def test_the_index_is_as_short_as_the_logs(rig: Rig) -> None:
     rig.keep("web-1.out", max_size=1000, keep=2)
     for first in range(0, 6000, 10):
@@ -133,6 +146,35 @@ def test_the_spool_takes_no_space(rig: Rig) -> None:
     spool = rig.spool("web-1.out").stat()
     assert spool.st_size == 200 * len(chunk) > 200_000_000
     assert spool.st_blocks * 512 <= 512 << 10
+
+
+def test_a_spool_that_never_rests_takes_no_space_either(rig: Rig) -> None:
+    rig.keep("web-1.out")
+    for _ in range(40):
+        rig.append("web-1.out", numbered(0, 900))
+        rig.drain()
+    assert rig.spool("web-1.out").stat().st_blocks * 512 <= 512 << 10
+
+
+def test_a_byte_written_just_before_the_watch_is_there_wakes_nobody_and_is_seen(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    ours, theirs = os.pipe()
+    pump = Pump(theirs, str(rig.spools))
+    pump._inotify = Inotify()
+    add_watch, late = pump._watch, [b"just before\n"]
+
+    def write_then_watch(stream: str) -> None:
+        if late:
+            rig.append(stream, late.pop())
+        add_watch(stream)
+
+    pump._watch = write_then_watch  # type: ignore[method-assign]
+    pump._obey("keep", (str(rig.logs), 0, 3, 1 << 30), ["web-1.out"])
+    for _ in range(3):
+        pump._turn()
+    assert rig.whole_log("web-1.out") == b"just before\n"
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_killed_again_and_again_it_moves_every_line_exactly_once(rig: Rig) -> None:

@@ -12,6 +12,7 @@ from pidward.core.actions import Record
 from pidward.core.model import EventRow, ExitStatus, Phase, ProcessId, Source, Usage, Wanted, WorkerName
 from pidward.core.units import Instant, Seconds
 from pidward.store import store as store_module
+from pidward.store.database import Batch, Database
 from pidward.store.store import NewerSchema, Recorded, Store
 from tests.isolation import end, fork, run_apart
 from tests.logs.full_disk import mount_small
@@ -141,9 +142,44 @@ def test_killed_while_writing_it_keeps_what_was_flushed_and_reuses_no_number(
     assert [r.name for r in store.living()] == [WEB1]
 
 
-def test_only_the_owner_may_read_it(open_store: Opener, tmp_path: Path) -> None:
+def test_killed_before_anything_was_written_it_reuses_no_number(open_store: Opener) -> None:
+    reading, writing = os.pipe()
+
+    def note_one() -> int:
+        os.write(writing, b"%d" % note(open_store(), "lost").seq)
+        threading.Event().wait()
+        return 0
+
+    child = fork(note_one)
+    seq = int(os.read(reading, 20))
+    end(child)
+    os.close(reading)
+    os.close(writing)
+    assert note(open_store(), "next").seq > seq
+
+
+def test_what_comes_while_it_is_writing_is_written_next(open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store()
+    write, late = Database.write, ["while writing"]
+
+    def write_slowly(database: Database, batch: Batch) -> None:
+        write(database, batch)
+        if late:
+            note(store, late.pop())
+
+    monkeypatch.setattr(Database, "write", write_slowly)
+    note(store, "first")
+    assert store.flush(10)
+    assert store.flush(10)
+    store.close()
+    assert [row.text for row in open_store().events(0, 10)] == ["first", "while writing"]
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_only_the_owner_may_read_it(exists: bool, open_store: Opener, tmp_path: Path) -> None:
     path = tmp_path / "state.db"
-    path.touch(mode=0o644)
+    if exists:
+        path.touch(mode=0o644)
     store = open_store()
     note(store, "x")
     assert store.flush(10)

@@ -63,20 +63,22 @@ class Mover:
         self._path, self._spool = _open_spool(spool_path(spools, stream))
         self.retired = self._path != spool_path(spools, stream)
         try:
-            self._index = os.open(self._index_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             self._resume()
         except BaseException:
             self.close()
             raise
 
     def _resume(self) -> None:
-        """Go on where the index ends."""
-        records = index.count(self._index)
+        """Go on where the index ends. There is none before the first byte: most streams of errors stay silent."""
+        try:
+            self._index = os.open(self._index_path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            pass
+        records = index.count(self._index) if self._index >= 0 else 0
         self._index_end = records * index.SIZE
         spool = os.fstat(self._spool)
         if not records:  # never seen, or the index was lost: begin with what is there
             self._position = self._first_data(0, spool.st_size)
-            self._write_record(index.Record(0, 0, self._position, 0))
             return
         last = index.read(self._index, records - 1, 1)[0]
         self._log.resume(last.file, last.log_end)
@@ -135,6 +137,9 @@ class Mover:
 
     def finish(self, wall_ns: int) -> None:
         """The retired spool is empty: delete it. The next ``Mover`` of the stream begins a new one at 0."""
+        if self._index < 0:  # nothing was ever in it
+            os.unlink(self._path)
+            return
         self._write_record(index.finished(os.fstat(self._spool).st_ino, wall_ns))
         os.unlink(self._path)
         self._write_record(index.finished(0, wall_ns))  # the inode number may be the next spool's
@@ -152,6 +157,8 @@ class Mover:
         self._log.end, self._position = log_end, spool_end
 
     def _write_record(self, record: index.Record) -> None:
+        if self._index < 0:
+            self._index = os.open(self._index_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         if os.pwrite(self._index, record.pack(), self._index_end) != index.SIZE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._index_end += index.SIZE
@@ -177,6 +184,8 @@ class Mover:
     def _drop(self) -> None:
         """Give up the oldest unread bytes, down to three quarters of the limit so that it is not each step's work."""
         target = self._position + self.behind - self._policy.spool_limit * 3 // 4
+        if not self._index_end:  # else a hole at the beginning would say nothing to the next pump
+            self._write_record(index.Record(0, 0, self._position, 0))
         start, end = self._position // DROP_UNIT * DROP_UNIT, -(-target // DROP_UNIT) * DROP_UNIT
         try:
             punch_hole(self._spool, start, end - start)

@@ -175,7 +175,7 @@ class Pump:
         if not self._blocked:
             self._retry_delay = RETRY_FIRST
             self._trouble("log", "")
-        if not self._unwatched:
+        if not self._unwatched and self._inotify:
             self._trouble("watch", "")
 
     def _wake(self, streams: set[str]) -> None:
