@@ -12,7 +12,7 @@ from contextlib import suppress
 from pidward.core import actions as do
 from pidward.core import events as on
 from pidward.core.model import EventRow, ExitStatus, Phase, WorkerName
-from pidward.core.signals import signal_name
+from pidward.core.signals import SIGKILL, signal_name
 from pidward.core.spec import Configuration, LogMode
 from pidward.core.supervisor import Supervisor as Core
 from pidward.core.units import Instant
@@ -131,7 +131,6 @@ class Supervision:
 
     def _sit_down(self, name: WorkerName) -> Seat:
         seat = self._seats[name] = Seat(name)
-        seat.tree = self._trees.make(name)
         policy = self._core.spec(name).logs
         if policy.mode is LogMode.FILE:
             self._pump.add(name, policy)
@@ -188,7 +187,9 @@ class Supervision:
     def _is_ready(self, seat: Seat) -> bool:
         """Have a place to be born in and a plan; when that is impossible, that is a failed spawn."""
         try:
-            if seat.tree is not None:
+            if seat.tree is None:
+                seat.tree = self._trees.make(seat.name)
+            else:
                 seat.tree.renew()
         except KernelError as error:
             self.feed(on.SpawnFailed(seat.name, f"its cgroup cannot be made: {error}"))
@@ -230,7 +231,7 @@ class Supervision:
     def _spawn_failed(self, seat: Seat, failure: Failure) -> None:
         seat.prepared = None  # the world may have changed: look again before the next try
         if failure.stage == "cgroup":
-            seat.tree = self._trees.make(seat.name)
+            seat.tree = None
         spec = self._core.spec(seat.name)
         self.feed(on.SpawnFailed(seat.name, explain_failure(spec, seat.name, failure)))
 
@@ -269,10 +270,17 @@ class Supervision:
         if failure is not None and self._phase(seat) is Phase.STARTING:
             self._spawn_failed(seat, failure)
             return
-        left_behind = seat.tree is not None and seat.tree.is_populated()
+        left_behind = self._is_populated(seat)
         self.feed(on.Exited(seat.name, process, status, left_behind))
         if left_behind and seat.emptied_watch is None and self._phase(seat) in (Phase.STOPPING, Phase.KILLING):
             self._await_empty(seat)
+
+    def _is_populated(self, seat: Seat) -> bool:
+        """Somebody of the tree lives; or may live, when that cannot be told now."""
+        try:
+            return seat.tree is not None and seat.tree.is_populated()
+        except KernelError:
+            return True
 
     def _phase(self, seat: Seat) -> Phase | None:
         """The worker's phase; None when it was forgotten."""
@@ -288,11 +296,9 @@ class Supervision:
 
     def _await_empty(self, seat: Seat) -> None:
         """Tell the core when nothing of the tree is left."""
-        tree = seat.tree
-        if seat.pidfd is None and (tree is None or not tree.is_populated()):
+        if seat.pidfd is None and not self._is_populated(seat):
             self._emptied(seat)
-            return
-        if seat.emptied_watch is None and seat.emptied_timer is None:
+        elif seat.emptied_watch is None and seat.emptied_timer is None:
             self._trees.watch(seat, self._loop, lambda: self._await_empty(seat))
 
     def _emptied(self, seat: Seat) -> None:
@@ -312,16 +318,21 @@ class Supervision:
             self.note("signal", seat.name, f"{seat.name}: {signal_name(action.number)} could not be sent: {error}")
 
     def _kill(self, action: do.Kill) -> None:
+        """The tree before its main process: a walk finds it through that."""
         seat = self._seats[action.worker]
-        try:
-            if seat.pidfd is not None and seat.pidfd.id == action.process:
-                seat.pidfd.signal(9)
-            if action.whole_tree and seat.tree is not None:
-                seat.tree.kill()
-        except KernelError as error:
-            self.note("signal", seat.name, f"{seat.name}: the kill is not complete and will be tried again: {error}")
+        if action.whole_tree and seat.tree is not None:
+            self._try_kill(seat, seat.tree.kill)
+        main = seat.pidfd
+        if main is not None and main.id == action.process:
+            self._try_kill(seat, lambda: main.signal(SIGKILL))
         if action.whole_tree:
             self._loop.call_soon(lambda: self._await_empty(seat))
+
+    def _try_kill(self, seat: Seat, kill: Callable[[], object]) -> None:
+        try:
+            kill()
+        except KernelError as error:
+            self.note("signal", seat.name, f"{seat.name}: the kill is not complete and will be tried again: {error}")
 
     # --- for the desk and the rest of the runtime
 

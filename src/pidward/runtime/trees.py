@@ -15,7 +15,7 @@ from pidward.core.units import Instant
 from pidward.kernel.cgroup import Group, GroupV1, Located
 from pidward.kernel.errors import KernelError
 from pidward.kernel.tree import WalkedTree, become_subreaper
-from pidward.runtime.loop import PRIORITY, Loop
+from pidward.runtime.loop import EDGE, PRIORITY, Loop
 from pidward.runtime.seat import Seat, Tree
 
 LOOK_AGAIN = 0.02
@@ -105,10 +105,14 @@ class Trees:
     def watch(self, seat: Seat, loop: Loop, changed: Callable[[], None]) -> None:
         """Call ``changed`` when the tree may be empty; once or more often."""
         assert seat.tree is not None
-        events = seat.tree.open_events()
+        try:
+            events = seat.tree.open_events()
+        except KernelError:  # no descriptor is left for it
+            events = None
         if events is not None:
             seat.emptied_events = events
-            seat.emptied_watch = loop.watch(events, PRIORITY, lambda _events: changed())
+            # By edges: until somebody reads through this very descriptor it stays ready.
+            seat.emptied_watch = loop.watch(events, PRIORITY | EDGE, lambda _events: changed())
             changed()  # it may have become empty before we looked
             return
 
