@@ -45,7 +45,7 @@ def test_stat_of_a_zombie_has_the_status(start: Start) -> None:
     assert stat.exit_word == 9 << 8
     assert procfs.rss(process) == 0
     assert procfs.command_line(process) == []
-    with pytest.raises(Gone):
+    with pytest.raises((Gone, Denied)):  # EACCES for all but root
         procfs.environ(process)
 
 

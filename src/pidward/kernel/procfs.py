@@ -76,7 +76,7 @@ def command_line(process: Pidfd) -> list[str]:
 
 
 def environ(process: Pidfd) -> dict[str, str]:
-    """The environment that the program was started with. Raises Gone, for a zombie too; Denied."""
+    """The environment that the program was started with. Raises Gone or Denied, for a zombie too."""
     entries = read(process, "environ").split(b"\0")
     return {_text(key): _text(value) for key, equals, value in (entry.partition(b"=") for entry in entries) if equals}
 

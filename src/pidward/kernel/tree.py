@@ -137,7 +137,7 @@ class _Members:
         self.held: dict[int, Pidfd] = {}
         self.is_full = False  # no descriptor for the next one
         self.is_changing = False  # somebody may have been overlooked in the last look
-        self._unread = False  # an environment was empty: perhaps in the middle of exec
+        self._unread = False  # an environment could not be read: perhaps now, in the middle of exec or exit
         self._dead: set[int] = set()  # zombies of ours, which keep their numbers until we reap them
         self._tree = tree
 
@@ -237,8 +237,8 @@ class _Members:
         except Gone:
             if process.state() is State.RUNNING:
                 self.is_changing = True  # on its way out, and its children are on their way to us
-        except Denied:
-            pass
+        except Denied:  # another user's; or, when we are not root, one of ours on its way out
+            self._unread = True
         finally:
             if is_member:
                 self.held[pid] = process
