@@ -137,7 +137,8 @@ def _exited(worker: Worker, spec: ServiceSpec, event: Exited, now: Instant) -> S
         return _ended(worker, spec, now)
     if worker.phase is Phase.KILLING or (worker.phase is Phase.STOPPING and spec.stop.tree is Tree.SIGNAL):
         return worker._replace(process=None), []  # the rest of the tree is dying already, or has until the grace ends
-    reason = f"{describe(event.status)}; killing what it left behind"
+    why = f"{worker.reason}; " if worker.phase is Phase.STOPPING else ""
+    reason = f"{why}{describe(event.status)}; killing what it left behind"
     return _kill(worker, spec, reason, now, event.status)
 
 
@@ -250,12 +251,12 @@ def _kill_action(worker: Worker, spec: ServiceSpec) -> Kill:
 def _ended(worker: Worker, spec: ServiceSpec, now: Instant, how: str = "") -> Step:
     """Nothing of the worker lives any more. What now?"""
     how = how or describe(worker.last_exit)
+    reason = worker.reason if how in worker.reason else f"{worker.reason}; {how}"
     if worker.wanted is Wanted.DOWN:
-        reason = f"{worker.reason}; {how}"
         worker, record = _enter(worker, Phase.STOPPED, reason, now, worker.last_exit, process=None)
         return worker, [record]
     if worker.again:
-        return _start_fresh(worker, f"{worker.reason}; {how}", now)
+        return _start_fresh(worker, reason, now)
     again, why = shall_restart(spec.restart, worker.last_exit)
     if again:
         return _try_again(worker, spec, why, now)
