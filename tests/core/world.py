@@ -72,7 +72,7 @@ class World:
         self.inode, self.ending, self.finished = 0, False, False
         self.events = 0
         services = tuple(random_spec(random, name) for name in ("db", "web", "job"))
-        self.check(self.core.load(Configuration(services), {}, self.now))
+        self.check(list(self.core.load(Configuration(services), {}, self.now)))
         self.steps: list[Callable[[], None]] = [
             self.answer, self.answer, self.answer, self.die, self.die, self.late, self.emptied, self.executed,
             self.sleep, self.sleep, self.start, self.stop, self.restart,

@@ -5,7 +5,7 @@ copy of a thousand workers for every event would cost more than the event; every
 value that only ``core.worker`` makes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from pidward.core.actions import Action, Finish, Record, StopAll
 from pidward.core.change import Consequence, compare
@@ -45,8 +45,8 @@ class Supervisor:
 
     def load(
         self, configuration: Configuration, wishes: Mapping[WorkerName, Wanted], now: Instant, only: Iterable[str] = ()
-    ) -> list[Action]:
-        """Take the first configuration and start what is wanted.
+    ) -> Iterator[Action]:
+        """Take the first configuration and start what is wanted, one worker after the other.
 
         Args:
             configuration: the services.
@@ -56,15 +56,13 @@ class Supervisor:
         """
         self.configuration = configuration
         chosen = set(only)
-        actions: list[Action] = []
         for spec in configuration.services:
             self._specs[spec.name] = spec
             for number in range(1, spec.workers + 1):
                 name = WorkerName(spec.name, number)
                 default = Wanted.UP if spec.autostart else Wanted.DOWN
                 wanted = (Wanted.UP if spec.name in chosen else Wanted.DOWN) if chosen else wishes.get(name, default)
-                actions += self._add(name, wanted, "the supervisor's start", now)
-        return actions
+                yield from self._add(name, wanted, "the supervisor's start", now)
 
     def step(self, event: Event, now: Instant) -> list[Action]:
         """Take one event in; what is to be done, in order. Events about unknown workers are late, and ignored."""

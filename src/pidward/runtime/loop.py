@@ -18,8 +18,9 @@ READ, WRITE, EDGE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLET
 HANGUP = select.EPOLLHUP
 PRIORITY = select.EPOLLPRI
 
-MAX_EVENTS = 4096
-"""Fetched in one turn, so that a mass death is decided as one batch."""
+MAX_EVENTS = 1024
+"""Fetched in one turn, and decided as one batch. Smaller batches restart the first of a mass death sooner and the last
+later: what has been started competes with us for the processors (measured with 128: 1000 back in 190 ms, not 135)."""
 
 
 class HasFileno(Protocol):

@@ -30,6 +30,8 @@ from pidward.runtime.trees import Trees
 from pidward.store.store import Store
 
 SPAWN_THREADS = 2
+START_BATCH = 256
+"""Workers started together at the beginning; more at a time only take more memory at once."""
 THREADS_FROM = 16
 """A batch this large is worth a second thread; measured in bench/spawn_cost.py."""
 
@@ -67,7 +69,10 @@ class Supervision:
     def load(self, configuration: Configuration, only: Iterable[str] = ()) -> None:
         """Take the first configuration and start what is wanted."""
         now = self._loop.now()
-        self._perform(self._core.load(configuration, self._store.wanted(), now, only), now)
+        for action in self._core.load(configuration, self._store.wanted(), now, only):
+            self._perform([action], now)
+            if len(self._spawns) >= START_BATCH:
+                self._after_turn()
         self._after_turn()
 
     def feed(self, event: on.Event) -> None:

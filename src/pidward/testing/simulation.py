@@ -66,7 +66,7 @@ class Simulation:
         self._order, self._inodes = count(), count(1)
         self._free_pids = [2, 3]
         self._timers: dict[WorkerName, Instant] = {}
-        self._perform(self.core.load(Configuration(services), wishes or {}, self.now))
+        self._perform(list(self.core.load(Configuration(services), wishes or {}, self.now)))
 
     def worker(self, name: str) -> Worker:
         """The state of "web/1"."""
