@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from pidward.core.units import Seconds
+from pidward.kernel.errors import KernelError
+from pidward.kernel.files import collapse_front
 from pidward.kernel.helper import start_helper
 from pidward.kernel.inotify import Inotify
 from pidward.kernel.wait import reap, wait_exit
@@ -154,6 +156,28 @@ def test_a_spool_that_never_rests_takes_no_space_either(rig: Rig) -> None:
         rig.append("web-1.out", numbered(0, 900))
         rig.drain()
     assert rig.spool("web-1.out").stat().st_blocks * 512 <= 512 << 10
+
+
+def test_a_spool_is_shortened_before_the_file_system_ends_it(rig: Rig) -> None:
+    fd = os.open(rig.spool("web-1.out"), os.O_WRONLY | os.O_CREAT)
+    try:
+        os.ftruncate(fd, 1 << 40)
+        collapse_front(fd, 1 << 30)
+        os.ftruncate(fd, 1 << 40)
+    except (OSError, KernelError):
+        pytest.skip("no collapse range on this file system")
+    finally:
+        os.close(fd)
+    rig.keep("web-1.out")
+    for first in range(0, 100, 20):
+        rig.append("web-1.out", numbered(first, 20))
+        rig.drain()
+    assert rig.spool("web-1.out").stat().st_size < 4 << 20
+    rig.kill()
+    rig.start()
+    rig.append("web-1.out", numbered(100, 20))
+    rig.drain()
+    assert numbers(rig.whole_log("web-1.out")) == list(range(120))
 
 
 def test_a_byte_written_just_before_the_watch_is_there_wakes_nobody_and_is_seen(tmp_path: Path) -> None:

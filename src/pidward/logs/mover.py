@@ -14,7 +14,7 @@ import errno
 import os
 
 from pidward.kernel.errors import KernelError
-from pidward.kernel.files import punch_hole
+from pidward.kernel.files import collapse_front, punch_hole
 from pidward.logs import index
 from pidward.logs.layout import index_path, log_path, retired, spool_path
 from pidward.logs.logfile import LONG_LINE, LogFile, line_end
@@ -25,6 +25,8 @@ PUNCH_BUSY, PUNCH_CALM, PAGE = 4 << 20, 256 << 10, 4096
 DROP_UNIT = 64 << 10
 """Drops begin and end at multiples of this, a multiple of any block size: a hole is exactly what was dropped."""
 MIN_SPOOL_LIMIT = 1 << 20
+TOO_LONG = 1 << 40
+"""Length of a spool, mostly hole, from which it is shortened: ext4 ends at 16 TiB, half a year of 1 MB/s."""
 
 _buffer = bytearray(BUFFER_SIZE)
 _view = memoryview(_buffer)
@@ -128,6 +130,8 @@ class Mover:
         if full and written == take:
             self._rotate(wall_ns)
         self._punch(PUNCH_BUSY if got == BUFFER_SIZE else PUNCH_CALM)
+        if self._position > TOO_LONG:
+            self._shorten(wall_ns)
         self.behind -= written
         return written
 
@@ -180,6 +184,21 @@ class Mover:
             except KernelError as error:
                 self.trouble = str(error)
             self._punched = end
+
+    def _shorten(self, wall_ns: int) -> None:
+        """Cut the hole off, where the file system can.
+
+        The one step with a price: a pump killed between the cut and the record is followed by one that finds a file
+        shorter than its record says, and moves what was left before the position once more: less than a page.
+        """
+        self._punch(PAGE)
+        length = self._position // PUNCH_BUSY * PUNCH_BUSY
+        try:
+            collapse_front(self._spool, length)
+        except KernelError:
+            return  # this file system has no limit that matters, or the next step succeeds
+        self._punched = max(0, self._punched - length)
+        self._record(self._log.end, self._position - length, wall_ns)
 
     def _drop(self) -> None:
         """Give up the oldest unread bytes, down to three quarters of the limit so that it is not each step's work."""
