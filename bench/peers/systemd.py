@@ -26,6 +26,16 @@ StandardError=null
 TimeoutStopSec=2
 """
 
+_LEAVE = """[Unit]
+DefaultDependencies=no
+Requires=shutdown.target
+After=shutdown.target
+SuccessAction=exit-force
+[Service]
+Type=oneshot
+ExecStart=/bin/true
+"""
+
 _ENTER = """#!/bin/sh
 mount --make-rprivate /
 mount -t cgroup2 none /sys/fs/cgroup
@@ -68,8 +78,8 @@ class Systemd(Peer):
         wanted.mkdir(parents=True)
         for target in ("default", *_TARGETS):
             (units / f"{target}.target").write_text(_TARGET % target)
-        leaving = "Requires=shutdown.target\nAfter=shutdown.target\nSuccessAction=exit-force\n"
-        (units / "exit.target").write_text(_TARGET % "exit" + leaving)
+        (units / "exit.target").write_text(_TARGET % "exit" + "Requires=leave.service\nAfter=leave.service\n")
+        (units / "leave.service").write_text(_LEAVE)
         stdout = f"append:{self.logging.folder}/%i.log" if self.logging else "null"
         service = _SERVICE.format(command=" ".join(self.worker("%i")), stdout=stdout)
         (units / "w@.service").write_text(service)
