@@ -23,6 +23,8 @@ except ImportError:
 class _Directory:
     """What both versions do alike."""
 
+    __slots__ = ("_was_killed", "path")
+
     def __init__(self, path: str) -> None:
         self.path = path
         self._was_killed = False
@@ -99,6 +101,8 @@ class _Directory:
 class Group(_Directory):
     """A cgroup v2 directory, which need not exist yet. One that does not exist holds no processes."""
 
+    __slots__ = ()
+
     def is_populated(self) -> bool:
         """Somebody lives in it or below it; zombies do not count. One open, read and close."""
         return b"populated 1" in _read(self.path + "/cgroup.events", _read_start)
@@ -135,6 +139,8 @@ class Group(_Directory):
 
 class GroupV1(_Directory):
     """A directory of the version 1 freezer hierarchy, else as Group. What is frozen there dies only when thawed."""
+
+    __slots__ = ()
 
     def is_populated(self) -> bool:
         """Somebody lives in it or below it; zombies do not count."""

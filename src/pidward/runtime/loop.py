@@ -32,6 +32,8 @@ class HasFileno(Protocol):
 class Watch:
     """A descriptor in the loop. Close the watch before the descriptor."""
 
+    __slots__ = ("_fd", "_loop", "_token")
+
     def __init__(self, loop: "Loop", fd: int, token: int) -> None:
         self._loop, self._fd, self._token = loop, fd, token
 

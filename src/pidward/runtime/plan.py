@@ -167,6 +167,7 @@ def _group_id(spec: ServiceSpec, key: str, group: str) -> int:
         raise PlanError(f"group {group!r} does not exist; check service.{spec.name}.{key}") from None
 
 
+@lru_cache(maxsize=256)
 def _limits(limits: tuple[Limit, ...], nofile: tuple[int, int]) -> tuple[tuple[int, int, int], ...]:
     chosen = {RESOURCES["nofile"]: nofile}
     for limit in limits:
