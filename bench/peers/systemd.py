@@ -26,6 +26,7 @@ StandardError=null
 TimeoutStopSec=2
 """
 
+# In the root slice: the default one is stopped together with all else, and would take this with it.
 _LEAVE = """[Unit]
 DefaultDependencies=no
 Requires=shutdown.target
@@ -33,6 +34,7 @@ After=shutdown.target
 SuccessAction=exit-force
 [Service]
 Type=oneshot
+Slice=-.slice
 ExecStart=/bin/true
 """
 
