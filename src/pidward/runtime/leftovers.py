@@ -63,8 +63,10 @@ def _end_recorded(recorded: Recorded, process: ProcessId, mark: str | None, dead
         return  # gone, or the number belongs to somebody else: not ours to touch
     with main:
         if process.inode == 0:
-            yield f"{recorded.name}: pid {process.pid} may be a left over worker, but this kernel cannot prove it; " \
-                  f"it is left alone"  # fmt: skip
+            yield (
+                f"{recorded.name}: pid {process.pid} may be a left over worker, but this kernel cannot prove it; "
+                f"it is left alone"
+            )
             return
         try:
             if mark is not None:

@@ -26,7 +26,9 @@ later: what has been started competes with us for the processors (measured with 
 class HasFileno(Protocol):
     """Anything with a descriptor."""
 
-    def fileno(self) -> int: ...
+    def fileno(self) -> int:
+        """The descriptor; it stays its owner's."""
+        ...
 
 
 class Watch:

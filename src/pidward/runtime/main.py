@@ -39,7 +39,9 @@ class CannotStart(Exception):
 class Closable(Protocol):
     """Something that is opened for the supervisor's lifetime."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give it back."""
+        ...
 
 
 class Options(NamedTuple):

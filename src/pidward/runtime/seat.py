@@ -11,20 +11,37 @@ from pidward.runtime.loop import Timer, Watch
 class Tree(Protocol):
     """All processes of one worker: a cgroup, or what a walk finds."""
 
-    def processes(self) -> list[int]: ...
-    def is_populated(self) -> bool: ...
-    def kill(self) -> None: ...
-    def renew(self) -> None: ...
-    def signal_all(self, number: int) -> set[int]: ...
-    def open_events(self) -> int | None: ...
+    def processes(self) -> list[int]:
+        """Numbers of its living processes, for display."""
+        ...
+
+    def is_populated(self) -> bool:
+        """Somebody lives; zombies do not count."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL all of them."""
+        ...
+
+    def renew(self) -> None:
+        """Be ready for the next birth, whatever was done to the last ones."""
+        ...
+
+    def signal_all(self, number: int) -> set[int]:
+        """Signal each of them; returns their numbers."""
+        ...
+
+    def open_events(self) -> int | None:
+        """A descriptor that tells by EPOLLPRI that ``is_populated`` may have changed, the caller's; or None."""
+        ...
 
 
 class Seat:
     """The place of one worker at the kernel's table; it outlives the processes that sit in it."""
 
     __slots__ = (
-        "emptied_events", "emptied_timer", "emptied_watch", "failure", "gate", "gate_watch", "name", "pidfd", "prepared", "timer",
-        "tree", "watch",
+        "emptied_events", "emptied_timer", "emptied_watch", "failure", "gate", "gate_watch", "name", "pidfd",
+        "prepared", "timer", "tree", "watch",
     )  # fmt: skip
 
     def __init__(self, name: WorkerName) -> None:
