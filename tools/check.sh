@@ -9,14 +9,20 @@ shift
 
 failed=() missing=()
 
+# What these say is of interest only when something is wrong.
+silent() {
+    local said
+    said=$("$@" 2>&1) || { printf '%s\n' "$said"; return 1; }
+}
+
 run() {
     case $1 in
     ruff) "$bin/ruff" check --quiet . ;;
     format) "$bin/ruff" format --quiet --check . ;;
     types) "$bin/mypy" --no-error-summary ;;
-    rooms) "$bin/lint-imports" --no-cache --no-logo ;;
+    rooms) silent "$bin/lint-imports" --no-cache --no-logo ;;
     shellcheck) shellcheck .ci/run tools/*.sh ;;
-    clang-tidy) clang-tidy --quiet native/*.c -- -std=gnu11 "-I$("$bin/python" -c 'import sysconfig as s; print(s.get_path("include"))')" ;;
+    clang-tidy) silent clang-tidy --quiet native/*.c -- -std=gnu11 "-I$("$bin/python" -c 'import sysconfig as s; print(s.get_path("include"))')" ;;
     tests) "$bin/pytest" -n 2 ;;
     *) echo "unknown check" >&2; return 2 ;;
     esac
