@@ -78,7 +78,11 @@ def run(options: Options) -> int:
         numbers = [SIGTERM, SIGINT, SIGHUP] + ([SIGCHLD] if trees.is_walking else [])
         signals = stack.enter_context(closing(SignalFd(numbers)))
         nofile = raise_nofile()
-        spawner = stack.enter_context(closing(Spawner()))
+        spawner = Spawner()
+        if trees.kills_at_birth(spawner):
+            spawner.close()
+            spawner = Spawner(into_cgroup=False)
+        stack.enter_context(closing(spawner))
         loop = stack.enter_context(closing(Loop()))
         mailbox = stack.enter_context(closing(Mailbox(loop)))
         troubles = Troubles(options.announce)

@@ -188,6 +188,7 @@ class Supervision:
             watch.close()
             with pidfd, suppress(NotChild):
                 reap(pidfd)
+            self._trees.reaped(pidfd.id)
 
     def _is_ready(self, seat: Seat) -> bool:
         """Have a place to be born in and a plan; when that is impossible, that is a failed spawn."""

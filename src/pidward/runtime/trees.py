@@ -10,11 +10,14 @@ from contextlib import suppress
 from typing import NamedTuple
 from zlib import crc32
 
-from pidward.core.model import WorkerName
+from pidward.core.model import ProcessId, WorkerName
+from pidward.core.signals import SIGKILL
 from pidward.core.units import Instant
 from pidward.kernel.cgroup import Group, GroupV1, Located
 from pidward.kernel.errors import KernelError
+from pidward.kernel.spawn import SHIM, Plan, Spawner, Started, native_is_built
 from pidward.kernel.tree import WalkedTree, become_subreaper
+from pidward.kernel.wait import reap, wait_exit
 from pidward.runtime.loop import EDGE, PRIORITY, Loop
 from pidward.runtime.seat import Seat, Tree
 
@@ -49,6 +52,7 @@ class Trees:
         """
         self._place = place
         self._base = f"pidward-{instance}-{crc32(os.path.realpath(runtime_dir).encode()):08x}"
+        self._mains: set[int] = set()  # on the walking rung: numbers of main processes that are not reaped
         if self.is_walking:
             become_subreaper()
 
@@ -56,6 +60,29 @@ class Trees:
     def is_walking(self) -> bool:
         """No cgroup is to be had: descendants that lose their parent come to us, and are ours to reap."""
         return self._place.kind is None
+
+    def kills_at_birth(self, spawner: Spawner) -> bool:
+        """Tell whether clone3(CLONE_INTO_CGROUP) from here gives children that are killed at once, by trying.
+
+        So it is when our own cgroup was once emptied by cgroup.kill (see ``Group.renew``), as by a supervisor of ours
+        that uses it again. A spawner made with ``into_cgroup=False`` goes another way.
+        """
+        if self._place.kind != "cgroup2" or not native_is_built():
+            return False
+        group = self._place.group(f"{self._base}/trial")
+        group.create()
+        plan = Plan(path=SHIM, argv=(SHIM,), env=(), cgroup=os.fsencode(group.path))
+        (result,) = spawner.spawn([spawner.prepare(plan)])
+        killed = False
+        if isinstance(result, Started):
+            with result.pidfd:
+                wait_exit(result.pidfd)
+                status = reap(result.pidfd)
+            killed = status is not None and status.signal == SIGKILL
+            if result.gate is not None:
+                result.gate.close()
+        self.remove(group)
+        return killed
 
     def make(self, name: WorkerName) -> Tree | None:
         """The worker's tree, empty. None on the walking rung: there it begins with the process."""
@@ -90,12 +117,18 @@ class Trees:
     def born(self, seat: Seat, invocation: str) -> None:
         """A process of this seat exists; on the walking rung its tree begins."""
         if self.is_walking:
-            seat.tree = WalkedTree(invocation, seat.pidfd)
+            seat.tree = WalkedTree(invocation, seat.pidfd, self._mains)
+            if seat.pidfd is not None:
+                self._mains.add(seat.pidfd.id.pid)
+
+    def reaped(self, process: ProcessId) -> None:
+        """A main process is gone, and its number is anybody's."""
+        self._mains.discard(process.pid)
 
     def label(self, tree: Tree | None) -> str | None:
         """What the store keeps so that the tree is found again."""
         match tree:
-            case Group():
+            case Group() | GroupV1():
                 return tree.path
             case WalkedTree():
                 return _MARK + tree.mark
