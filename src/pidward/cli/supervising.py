@@ -1,15 +1,13 @@
 """What ``pidward up`` puts together: the runtime, the control socket, and what a person in the foreground sees."""
 
 import os
-import sys
 from collections.abc import Callable
-from time import CLOCK_REALTIME, clock_gettime_ns
 from typing import Any
 
+from pidward.cli.announcer import Announcer
 from pidward.cli.failure import DENIED, FAILED, Failure
 from pidward.cli.here import Here
 from pidward.cli.paths import SOCKET_NAME, instance_of, runtime_dir_of, state_dir_of
-from pidward.cli.screen import GREY, clock, paint, printable
 from pidward.cli.viewer import Viewer
 from pidward.control.listen import AlreadyRunning, ControlSocket
 from pidward.control.server import Server
@@ -61,25 +59,13 @@ def _reader(path: str, configuration: Configuration) -> Callable[[], Configurati
     return read
 
 
-class Announcer:
-    """Tells on stderr what happens, each with its time."""
-
-    def __init__(self, here: Here) -> None:
-        self._say, self._colours = here.say, here.paints(sys.stderr)
-
-    def say(self, text: str) -> None:
-        """Write one line."""
-        line = f"{clock(clock_gettime_ns(CLOCK_REALTIME))} * {printable(text)}"
-        self._say(paint(line, GREY) if self._colours else line)
-
-
 def _silent(_text: str) -> None:
     """In the background nobody watches; `pidward events` has it all."""
 
 
 def _serve(loop: Loop, desk: Desk, path: str, here: Here) -> Server:
     try:
-        return Server(loop, desk, ControlSocket(path), here.say)
+        return Server(loop, desk, ControlSocket(path), Announcer(here).say)
     except PermissionError as error:
         raise Failure(DENIED, f"{error.filename or path} {error.strerror}") from None
     except OSError as error:
