@@ -97,13 +97,16 @@ class Rig:
         head = "[pidward]\n" + "".join(f"{key} = {written(value)}\n" for key, value in settings.items())
         self.config.write_text("\n".join([head, *services]))
 
-    def begin(self, *words: str, mask: str = "", prefix: Sequence[str] = (), **env: str) -> Pidfd:
+    def begin(
+        self, *words: str, mask: str = "", prefix: Sequence[str] = (), stderr: int | None = None, **env: str
+    ) -> Pidfd:
         """Start ``pidward up`` and do not wait for anything.
 
         Args:
             words: more arguments.
             mask: features to take away.
             prefix: a program that runs the rest of its arguments.
+            stderr: where it speaks to, if not to us; borrowed.
             env: more environment.
         """
         assert self._process is None, "it runs already"
@@ -114,7 +117,7 @@ class Rig:
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),  # nobody watches the workers' output
-            (os.POSIX_SPAWN_DUP2, theirs, 2),
+            (os.POSIX_SPAWN_DUP2, theirs if stderr is None else stderr, 2),
         ]
         program = shutil.which(argv[0])
         assert program, argv[0]
@@ -130,6 +133,18 @@ class Rig:
         before = len(self.said)
         self.begin(*words, **more)
         self.wait_said(" started with ", before)
+
+    def await_answer(self) -> None:
+        """Wait until it answers, whatever it says."""
+
+        def answers() -> bool:
+            try:
+                self.call("About")
+            except Unreachable:
+                return False
+            return True
+
+        eventually(answers)
 
     def wait_end(self) -> ExitStatus:
         """How the supervisor ended."""
@@ -240,6 +255,10 @@ class Rig:
     def wait_all(self, service: str, count: int, phase: str = "ready") -> dict[str, Event]:
         """The next transition of each worker of a service into a phase."""
         return {name: self.wait(name, phase) for name in (f"{service}/{i + 1}" for i in range(count))}
+
+    def hold_when_ready(self, worker: str) -> Pidfd:
+        """A handle on a worker's process as soon as it is ready; the caller's."""
+        return held(self.wait(worker, "ready")["data"]["process"])
 
     def hold(self, worker: str) -> Pidfd:
         """A handle on a worker's living process; the caller's."""
