@@ -58,6 +58,9 @@ def _exchange(address: Address, request: bytes) -> bytes:
         parts = []
         while part := connection.recv(65536):
             parts.append(part)
-    if not parts:
+    answer = b"".join(parts)
+    if not answer:
         raise ConnectionResetError("the connection was closed without an answer")
-    return b"".join(parts)
+    if answer.startswith(b"-LOADING"):  # redis listens before it has read its data
+        raise ConnectionRefusedError("it still loads its data")
+    return answer

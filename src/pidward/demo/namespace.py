@@ -11,6 +11,7 @@ import sys
 from contextlib import closing
 
 from pidward.control.jsontext import encode
+from pidward.core.signals import SIGKILL
 from pidward.core.units import Seconds
 from pidward.demo.program import Program, plan_of
 from pidward.demo.reports import Reports
@@ -59,7 +60,7 @@ def _kill_unseen(stage: Stage, worker: Pidfd, story: Story) -> None:
         f"in a new pid namespace: SIGKILL to pidward itself, {stage.supervisor.id}, and to its worker, {worker.id}"
     )
     stage.leave()
-    worker.signal(9)
+    worker.signal(SIGKILL)
     if not wait_exit(worker) or reap(worker) is None:
         raise Unmet(f"{worker.id} could not be reaped")
 
@@ -93,7 +94,7 @@ def _send_after(stage: Stage, story: Story, worker: Pidfd) -> None:
     """An operator who noted PID:INODE wants the worker dead."""
     output = stage.path("kill.out")
     story.broke(f"an operator runs `pidward kill {worker.id}`")
-    with Program.start(stage.command("kill", str(worker.id)), output) as command:
+    with stage.run(stage.command("kill", str(worker.id)), output) as command:
         status = command.wait(10)
     with open(output, encoding="utf-8") as file:
         answer = file.read().strip()

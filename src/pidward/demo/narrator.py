@@ -15,7 +15,7 @@ _LABELS = {Kind.BROKE: "broke", Kind.SAW: "pidward", Kind.TOOK: "took", Kind.HEL
 _MARGIN = 2
 _LABEL_WIDTH = _MARGIN + max(map(len, _LABELS.values())) + 2
 _IDENTITY = re.compile(r"(?<![\w:.])\d+:\d{2,}\b")
-_OUTCOMES = {Outcome.RECOVERED: GREEN, Outcome.FAILED: RED, Outcome.SKIPPED: YELLOW}
+_OUTCOMES = {Outcome.PASSED: GREEN, Outcome.FAILED: RED, Outcome.SKIPPED: YELLOW}
 _HEADER = ["SCENE", "WHAT WAS BROKEN", "OUTCOME", "IN SHORT"]
 
 

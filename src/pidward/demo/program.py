@@ -1,7 +1,9 @@
 """Programs that the demo itself starts: the supervisor, a command, a stranger. Held by pidfd; none outlives it."""
 
 import os
-from collections.abc import Mapping, Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 from pidward.core.model import ExitStatus
@@ -11,25 +13,33 @@ from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Failure, Plan, Spawner, Started
 from pidward.kernel.wait import exit_status_of, reap, wait_exit
 
-_SIGKILL = 9
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def plan_of(argv: Sequence[str], output: str, env: Mapping[str, str] | None = None) -> Plan:
-    """How to start a program.
+def plan_of(argv: Sequence[str], output: str) -> Plan:
+    """How to start a program in our environment.
 
     Args:
         argv: the program by absolute path, and its arguments.
         output: where stdout and stderr are appended to.
-        env: its environment; None: ours.
     """
-    environment = os.environ if env is None else env
     return Plan(
         path=os.fsencode(argv[0]),
         argv=tuple(os.fsencode(word) for word in argv),
-        env=tuple(os.fsencode(f"{key}={value}") for key, value in environment.items()),
+        env=tuple(os.fsencode(f"{key}={value}") for key, value in os.environ.items()),
         stdout=os.fsencode(output),
         stderr=os.fsencode(output),
     )
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """No signal that asks to end comes between what is started here and the one who will end it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Program:
@@ -43,11 +53,11 @@ class Program:
         self._gate = result.gate  # kept: the pure-Python rung still speaks through it
 
     @classmethod
-    def start(cls, argv: Sequence[str], output: str, env: Mapping[str, str] | None = None) -> Self:
+    def start(cls, argv: Sequence[str], output: str) -> Self:
         """Start one, as ``plan_of`` says. Raises OSError."""
         spawner = Spawner()
         try:
-            (result,) = spawner.spawn([spawner.prepare(plan_of(argv, output, env))])
+            (result,) = spawner.spawn([spawner.prepare(plan_of(argv, output))])
         finally:
             spawner.close()
         return cls(result, argv[0])
@@ -65,7 +75,7 @@ class Program:
         """End it, if it has not ended, and let go of it; harmless when done already."""
         if self.handle.is_closed:
             return
-        self.handle.signal(_SIGKILL)
+        self.handle.signal(signal.SIGKILL)
         self.wait(10)
         self.handle.close()
         if self._gate is not None:

@@ -10,6 +10,8 @@ from pidward.kernel.clock import boottime, wall
 
 Event = dict[str, Any]
 
+_GAVE_UP = ("failed", "completed", "slow-lane")
+
 
 class Record:
     """The events of one supervisor, from its first on.
@@ -23,21 +25,26 @@ class Record:
         self._stream = self._follow()
 
     def wait_phase(self, worker: str, phase: str, since: int) -> Event:
-        """Wait until a worker enters a phase, in an event after the number ``since``. Raises Unmet."""
+        """Wait until a worker enters a phase, in an event after the number ``since``.
 
-        def is_it(event: Event) -> bool:
-            return _is_later(event, worker, since) and event["data"].get("after") == phase
-
+        Raises:
+            Unmet: it did not, or it gave up.
+        """
         for event in self._all():
-            if is_it(event):
+            after = event["data"].get("after") if _is_later(event, worker, since) else None
+            if after == phase:
                 return event
+            if after in _GAVE_UP:
+                raise Unmet(f"{worker} did not become {phase}: {event['text']}")
         raise Unmet(f"{worker} did not become {phase} within {self._patience:.0f} s")
 
-    def first(self, worker: str, since: int) -> Instant:
-        """When the first of the events about a worker after ``since`` happened; one has been waited for."""
+    def when(self, worker: str, since: int, phase: str = "") -> Instant | None:
+        """When a worker first entered a phase, or any, after ``since``; None: not, of what was waited for."""
         to_boot = boottime() - wall()
-        first = next(event["wall"] for event in self._seen if _is_later(event, worker, since))
-        return Instant(first + to_boot)
+        for event in self._seen:
+            if _is_later(event, worker, since) and phase in ("", event["data"].get("after")):
+                return Instant(event["wall"] + to_boot)
+        return None
 
     def tell(self, story: Story, worker: str, since: int, start: Instant | None = None) -> None:
         """Pass on what was recorded about a worker after ``since`` and was waited for, timed from ``start``."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from pidward import __version__
 from pidward.demo.narrator import Narrator, Played
+from pidward.demo.program import ENDING_SIGNALS
 from pidward.demo.scenes import down
 from pidward.demo.scenes.scene import Scene
 from pidward.demo.stage import Stage
@@ -16,7 +17,6 @@ from pidward.kernel.cgroup import locate
 from pidward.kernel.clock import boottime
 from pidward.kernel.errors import KernelError
 
-_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TREES = {"cgroup2": "each worker in a cgroup of its own", "cgroup1": "each worker in a v1 cgroup of its own"}
 
 
@@ -56,7 +56,7 @@ def show(scenes: Sequence[Scene], narrator: Narrator, *, keep: bool = False, def
 def is_proved(played: Sequence[Played]) -> bool:
     """Every recovery that could be shown really happened, and there was one besides the end."""
     outcomes = [story.outcome for _, story in played]
-    return Outcome.FAILED not in outcomes and outcomes.count(Outcome.RECOVERED) > 1
+    return Outcome.FAILED not in outcomes and outcomes.count(Outcome.PASSED) > 1
 
 
 def report(played: Sequence[Played]) -> dict[str, object]:
@@ -113,18 +113,18 @@ def _counts(played: Sequence[Played]) -> dict[Outcome, int]:
 @contextmanager
 def _stage(keep: bool, defaults: str) -> Iterator[Stage]:
     """A stage in a directory of its own; both are gone afterwards, also when a signal asked to end."""
-    before = [signal.signal(number, _interrupt) for number in _ENDING_SIGNALS]
+    before = [signal.signal(number, _interrupt) for number in ENDING_SIGNALS]
     directory = tempfile.mkdtemp(prefix="pidward-demo-")
     stage = Stage(directory, f"demo-{directory.rpartition('-')[2]}", defaults)
     try:
         yield stage
     finally:
-        for number in _ENDING_SIGNALS:
+        for number in ENDING_SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # what follows takes no second, and must be done
         stage.close()
         if not keep:
             shutil.rmtree(directory, ignore_errors=True)
-        for number, handler in zip(_ENDING_SIGNALS, before, strict=True):
+        for number, handler in zip(ENDING_SIGNALS, before, strict=True):
             signal.signal(number, handler)
 
 

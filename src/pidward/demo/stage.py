@@ -10,9 +10,10 @@ from typing import Any
 from pidward.control.client import CallFailed, Client, NotAllowed, Unreachable
 from pidward.control.jsontext import encode
 from pidward.core.model import ProcessId
+from pidward.core.signals import SIGKILL
 from pidward.core.units import Seconds
 from pidward.demo import groups
-from pidward.demo.program import Program
+from pidward.demo.program import Program, uninterrupted
 from pidward.demo.record import Event, Record
 from pidward.demo.reports import Reports
 from pidward.demo.stopwatch import Stopwatch
@@ -28,7 +29,6 @@ PATIENCE = 15.0
 GLANCE = 0.005
 """Seconds between two looks at a socket that nobody announces, while we wait for its owner's end as well."""
 _LOWEST_PORT, _FIRST_EPHEMERAL = 10_000, 32_768
-_SIGKILL = 9
 
 
 def service(name: str, command: Sequence[str], *lines: str) -> str:
@@ -64,6 +64,7 @@ class Stage:
         self._defaults = defaults
         self._services: dict[str, str] = {}
         self._held: list[Pidfd] = []
+        self._programs: list[Program] = []
         self._supervisor: Program | None = None
         self._client: Client | None = None
         self._record: Record | None = None
@@ -95,7 +96,7 @@ class Stage:
 
     def start(self) -> None:
         """Run ``pidward up`` and wait until it answers. Raises Unmet."""
-        self._supervisor = Program.start(self.command("up"), self.path("supervisor.log"))
+        self._supervisor = self.run(self.command("up"), self.path("supervisor.log"))
         deadline = boottime() + PATIENCE
         while self._client is None:
             try:
@@ -127,8 +128,10 @@ class Stage:
                 self._client.call("Down", {"at_once": True}, patience=1.0)
                 self._supervisor.wait(PATIENCE)
         self.leave()
+        for program in self._programs:
+            program.close()
         for process in self._held:
-            process.signal(_SIGKILL)
+            process.signal(SIGKILL)
             process.close()
         self._held = []
         for reports in self.reports.values():
@@ -193,6 +196,13 @@ class Stage:
         return {worker["name"]: worker["process"] for worker in self.call("Status")["workers"]}
 
     # --- processes
+
+    def run(self, argv: Sequence[str], output: str) -> Program:
+        """Start a program, as ``plan_of`` says, that ends with the stage at the latest. Raises OSError."""
+        with uninterrupted():
+            program = Program.start(argv, output)
+            self._programs.append(program)
+        return program
 
     def hold(self, pid: int, inode: int = 0) -> Pidfd:
         """Open a process, verified where its inode is known, and hold it to the end. Raises Unmet."""

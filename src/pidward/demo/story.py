@@ -31,7 +31,7 @@ class Line(NamedTuple):
 class Outcome(enum.Enum):
     """How a scene ended."""
 
-    RECOVERED = "recovered"
+    PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
 
@@ -78,4 +78,4 @@ class Story:
             return Outcome.SKIPPED
         if Kind.NOT_HELD in kinds or Kind.HELD not in kinds:
             return Outcome.FAILED
-        return Outcome.RECOVERED
+        return Outcome.PASSED

@@ -3,6 +3,7 @@
 import sys
 from importlib.util import find_spec
 
+from pidward.core.signals import SIGKILL
 from pidward.demo.ask import http_get
 from pidward.demo.scenes.scene import Scene, recover, serves
 from pidward.demo.stage import Stage, living, service
@@ -24,11 +25,12 @@ def _play(stage: Stage, story: Story) -> None:
     port, old = stage.ports["gunicorn"], stage.process("gunicorn")
     http_get(port, old)
     children = stage.children(old, _WORKERS)
-    story.broke(f"SIGKILL to gunicorn, {old.id}, as the kernel does when memory runs out")
-    death, new = recover(stage, story, "gunicorn", old, lambda: old.signal(9))
+    story.broke(f"SIGKILL to gunicorn, {old.id}, as when memory runs out")
+    death, new = recover(stage, story, "gunicorn", old, lambda: old.signal(SIGKILL))
     worker, parent = http_get(port, new).split()
     serves(story, death)
-    story.check(parent == str(new.id.pid), f"HTTP 200 on port {port} from {worker}, a child of the new gunicorn")
+    server = stage.hold(int(worker)).id
+    story.check(parent == str(new.id.pid), f"HTTP 200 from {server}, a child of the new gunicorn")
     story.check(not living(children), f"the {len(children)} children of the old one are gone")
 
 

@@ -1,5 +1,6 @@
 """nginx's master dies and leaves its workers behind, which go on serving: nobody else can have their port."""
 
+from pidward.core.signals import SIGKILL
 from pidward.demo.ask import http_get
 from pidward.demo.scenes.scene import Scene, find, needs, recover, serves
 from pidward.demo.stage import Stage, living, service
@@ -40,12 +41,13 @@ def _play(stage: Stage, story: Story) -> None:
     port, old = stage.ports["nginx"], stage.process("nginx")
     http_get(port, old)
     children = stage.children(old, _WORKERS)
-    story.broke(f"SIGKILL to the master of nginx, {old.id}; its {len(children)} workers still hold port {port}")
-    death, new = recover(stage, story, "nginx", old, lambda: old.signal(9))
-    worker = int(http_get(port, new))
+    story.broke(f"SIGKILL to nginx's master, {old.id}; its {len(children)} workers keep port {port}")
+    death, new = recover(stage, story, "nginx", old, lambda: old.signal(SIGKILL))
+    answer = http_get(port, new)
     serves(story, death)
-    parent = procfs.read_stat(stage.hold(worker)).ppid
-    story.check(parent == new.id.pid, f"HTTP 200 on port {port} from {worker}, a worker of the new master")
+    worker = stage.hold(int(answer))
+    parent = procfs.read_stat(worker).ppid
+    story.check(parent == new.id.pid, f"HTTP 200 from {worker.id}, a worker of the new master")
     story.check(not living(children), f"the {len(children)} orphans are gone")
     restarts = stage.status("nginx")["restarts"]
     story.check(restarts == 1, f"it took {restarts} restart: the port was free when the new one wanted it")

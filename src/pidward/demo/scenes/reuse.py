@@ -25,7 +25,7 @@ def _play(stage: Stage, story: Story) -> None:
     program = [sys.executable, "-P", "-m", "pidward.demo.namespace", place, instance]
     reports = stage.reports["reuse"] = Reports(stage.path("reuse.story"))
     try:
-        with Program.start([find("unshare"), *_APART, *program], reports.path):
+        with stage.run([find("unshare"), *_APART, *program], reports.path):
             _listen(reports, story)
     finally:
         groups.clear(instance)

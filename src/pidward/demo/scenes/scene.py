@@ -43,24 +43,27 @@ class Recovery(NamedTuple):
 
 def recover(stage: Stage, story: Story, name: str, old: Pidfd, kill: Callable[[], object]) -> Recovery:
     """Let a worker's process die, and wait for the next one and its first instruction. Raises Unmet."""
-    since = stage.now()
+    worker, since = f"{name}/1", stage.now()
     kill()
     seen = wait_death(old)
     event = stage.wait_phase(name, "ready", since)
-    death = min(seen, stage.record.first(f"{name}/1", since))  # both woke up after it; the earlier is closer to it
+    death = min(seen, stage.record.when(worker, since) or seen)  # both woke up after it; the earlier is closer to it
     new = stage.hold(*ProcessId.parse(event["data"]["process"]))
     first = stage.stopwatch.first_instruction(new.id.pid, death)
-    stage.record.tell(story, f"{name}/1", since, death)
+    stage.record.tell(story, worker, since, death)
     story.timings["death_to_first_instruction"] = first - death
     story.summary = story.summary or f"new process in {milliseconds(first - death)}"
-    story.took(f"{milliseconds(first - death)} from the death of {old.id} to the first instruction of {new.id}")
+    story.took(f"{milliseconds(first - death)} from its death to the first instruction of {new.id}")
+    emptied = stage.record.when(worker, since, "starting")
+    if emptied and stage.record.when(worker, since, "killing"):
+        story.took(f"{milliseconds(emptied - death)} of it until nothing was left of the old one's tree")
     return Recovery(death, new)
 
 
 def serves(story: Story, death: Instant) -> None:
     """The new one has just answered for the first time."""
     story.timings["death_to_service"] = boottime() - death
-    story.took(f"{milliseconds(story.timings['death_to_service'])} from the death to the first answer")
+    story.took(f"{milliseconds(story.timings['death_to_service'])} from its death to the first answer")
 
 
 def milliseconds(seconds: float) -> str:
