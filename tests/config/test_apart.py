@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pidward.config.apart import NotValid, Reading, pack, unpack
+from pidward.config.apart import NotValid, pack, read, taken, unpack
 from pidward.config.errors import ConfigError
 from pidward.config.load import load
 
@@ -32,7 +32,7 @@ def test_what_comes_over_is_what_was_read(tmp_path: Path) -> None:
     file = tmp_path / "pidward.toml"
     file.write_text(FULL)
     here = load(str(file))
-    apart = Reading(str(file)).result()
+    apart = taken(read(str(file)), str(file))
     assert apart == here
     assert [type(service) for service in apart.services] == [type(service) for service in here.services]
     assert apart.services[0].restart.then is here.services[0].restart.then
@@ -47,14 +47,10 @@ def test_mistakes_come_over_as_they_are(tmp_path: Path, text: str | None) -> Non
     with pytest.raises(ConfigError) as here:
         load(str(file))
     with pytest.raises(NotValid) as apart:
-        Reading(str(file)).result()
+        taken(read(str(file)), str(file))
     assert str(apart.value) == str(here.value)
 
 
-def test_a_reader_that_dies_is_no_empty_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash(_path: str) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr("pidward.config.load.load", crash)
+def test_no_answer_is_no_empty_configuration() -> None:
     with pytest.raises(NotValid, match="died"):
-        Reading(str(tmp_path / "pidward.toml")).result()
+        taken(None, "pidward.toml")

@@ -8,7 +8,8 @@ import os
 
 from pidward.cli.failure import USAGE, Failure
 from pidward.cli.paths import NO_FILE, configuration_of
-from pidward.config.apart import NotValid, Reading
+from pidward.config.apart import NotValid, read, taken
+from pidward.runtime.aside import Aside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ def run(here: "Here", given: "Any") -> int:
     if path is None:
         raise Failure(USAGE, NO_FILE)
     path = os.path.abspath(path)
-    reading = Reading(path)
+    reading = Aside(lambda: read(path))
     from pidward.cli.supervising import options_of, supervise
 
     try:
-        configuration = reading.result()
+        configuration = taken(reading.answer(), path)
     except NotValid as error:
         raise Failure(USAGE, f"{error}\n{path} is not valid; nothing was started") from None
     _check_names(configuration, given.targets, path)

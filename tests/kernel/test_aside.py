@@ -1,0 +1,34 @@
+"""Work done in a fork of ours."""
+
+import os
+
+import pytest
+
+from pidward.kernel.aside import Aside
+
+
+def test_the_answer_comes_over_and_nothing_stays() -> None:
+    before = os.listdir("/proc/self/fd")
+    aside = Aside(lambda: b"%d" % os.getpid() * 100_000)
+    answer = aside.answer()
+    assert answer is not None
+    assert len(answer) >= 100_000
+    assert answer[:4] != b"%d" % os.getpid()
+    assert os.listdir("/proc/self/fd") == before
+    with pytest.raises(ChildProcessError):
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)  # noqa: TID251 - asks whether there is any child
+
+
+@pytest.mark.parametrize("ending", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+def test_a_task_that_fails_gives_no_answer(ending: type[BaseException]) -> None:
+    def fail() -> bytes:
+        raise ending
+
+    assert Aside(fail).answer() is None
+
+
+def test_a_task_that_is_killed_gives_no_answer() -> None:
+    def die() -> bytes:
+        os.abort()
+
+    assert Aside(die).answer() is None
