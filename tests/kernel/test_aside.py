@@ -16,7 +16,7 @@ def test_the_answer_comes_over_and_nothing_stays() -> None:
     assert answer[:4] != b"%d" % os.getpid()
     assert os.listdir("/proc/self/fd") == before
     with pytest.raises(ChildProcessError):
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)  # noqa: TID251 - asks whether there is any child
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
 
 
 @pytest.mark.parametrize("ending", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
