@@ -136,14 +136,26 @@ class Pump:
     def _want(self) -> None:
         if not self._wanted:
             self._wanted = True
-            os.makedirs(self._spools, 0o700, exist_ok=True)
+            try:
+                self._make_spools()
+            except OSError as error:
+                self._report(f"{self._spools} cannot be made: {error.strerror}; without it no output can be kept")
             self._loop.call_at(Instant(self._loop.now() + START_DELAY), self._start)
             self._loop.call_at(Instant(self._loop.now() + TIDY_DELAY), self._tidy)
+
+    def _make_spools(self) -> None:
+        if not os.path.isdir(self._spools):
+            os.mkdir(self._spools, 0o700)
 
     def _start(self) -> None:
         if not self._wanted or self._process is not None:
             return
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._make_spools()
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            self._start_later(f"the log pump cannot be started: {error}")
+            return
         argv = (sys.executable, "-I", "-S", os.path.dirname(os.path.abspath(__file__)), self._spools)
         with theirs:
             try:
@@ -277,7 +289,11 @@ class Pump:
         """Retire the spools of workers that were forgotten while no supervisor ran."""
         default = LogPolicy()
         fields = (log_dir(self._state_dir, None), default.max_size, default.keep, default.spool_limit)
-        for name in os.listdir(self._spools):
+        try:
+            names = os.listdir(self._spools)
+        except OSError:  # gone, or no descriptor for it; nothing depends on it
+            return
+        for name in names:
             stream = stream_of(name)
             if stream is not None and stream not in self._kept and stream not in self._leaving:
                 self._retire(stream, fields)

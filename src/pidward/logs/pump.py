@@ -299,6 +299,9 @@ def main(spools: str) -> None:
     except OSError:
         pass  # not root: fair share
     os.set_blocking(0, False)
-    lock = os.open(f"{spools}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)  # the pump of a dead supervisor finishes first
-    Pump(0, spools).run()
+    try:
+        lock = os.open(f"{spools}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the pump of a dead supervisor finishes first
+        Pump(0, spools).run()
+    except OSError as error:  # the supervisor starts us again
+        sys.exit(f"pidward: the log pump has to start anew: {error}")

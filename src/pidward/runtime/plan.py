@@ -188,6 +188,7 @@ _STAGES = {
     "nice": ("set its nice value", "check service.{service}.nice; going below 0 needs CAP_SYS_NICE"),
     "oom_score_adj": ("set oom_score_adj", "check service.{service}.oom_score_adj; lowering needs CAP_SYS_RESOURCE"),
     "ids": ("become its user and groups", "check service.{service}.user; changing user needs root"),
+    "descriptor": ("be held", "pidward's limit of open files (nofile) is reached: raise it, or run fewer workers"),
     "clone": ("be born", "the system is short of processes, descriptors or memory; it is tried again"),
     "gate": ("pass its gate", "it was ended before it could start"),
 }

@@ -8,6 +8,7 @@ pump's own process.
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from errno import EMFILE
 
 from pidward.core import actions as do
 from pidward.core import events as on
@@ -19,6 +20,7 @@ from pidward.core.units import Instant
 from pidward.kernel.clock import wall
 from pidward.kernel.errors import KernelError, NotChild
 from pidward.kernel.pidfd import Pidfd
+from pidward.kernel.limits import free_descriptors
 from pidward.kernel.spawn import Failure, Spawner, Started
 from pidward.kernel.tree import reap_orphans
 from pidward.kernel.wait import exit_status_of, reap
@@ -32,6 +34,10 @@ from pidward.store.store import Store
 SPAWN_THREADS = 2
 START_BATCH = 256
 """Workers started together at the beginning; more at a time only take more memory at once."""
+SPARE_DESCRIPTORS = 24
+"""Never given to workers: clients, cgroup files, the store and the log pump need some."""
+DESCRIPTORS_PER_BIRTH = 2
+"""A pidfd, and a gate until the program runs."""
 THREADS_FROM = 16
 """A batch this large is worth a second thread; measured in bench/spawn_cost.py."""
 
@@ -171,15 +177,24 @@ class Supervision:
             self._open_gates()
 
     def _spawn(self, ready: list[Seat]) -> list[Started | Failure]:
-        threads = SPAWN_THREADS if len(ready) >= THREADS_FROM else 1
-        results = self._spawner.spawn([seat.prepared for seat in ready if seat.prepared], threads)
+        if self._room() < len(ready):
+            self._bury()  # perhaps it is the dead who take up what is short
+        room = self._room()
+        fitting = [seat.prepared for seat in ready[:room] if seat.prepared]
+        threads = SPAWN_THREADS if len(fitting) >= THREADS_FROM else 1
+        results = self._spawner.spawn(fitting, threads)
+        results += [Failure("descriptor", EMFILE)] * (len(ready) - len(fitting))
         short = [i for i, result in enumerate(results) if isinstance(result, Failure) and result.stage == "clone"]
-        if short and self._dead:  # perhaps it is the dead who take up what is short
+        if short and self._dead:
             self._bury()
             again = self._spawner.spawn([prepared for i in short if (prepared := ready[i].prepared)], 1)
             for i, result in zip(short, again, strict=True):
                 results[i] = result
         return results
+
+    def _room(self) -> int:
+        """For how many processes there are descriptors, when some are kept to answer and to look with."""
+        return max(0, (free_descriptors() - SPARE_DESCRIPTORS) // DESCRIPTORS_PER_BIRTH)
 
     def _bury(self) -> None:
         """Reap the dead of this turn, whose status is known: their successors have been started."""
