@@ -19,6 +19,7 @@ import fcntl
 import marshal
 import os
 import select
+import sys
 import time
 
 from pidward.kernel.errors import KernelError
