@@ -19,8 +19,8 @@ from pidward.core.supervisor import Supervisor as Core
 from pidward.core.units import Instant
 from pidward.kernel.clock import wall
 from pidward.kernel.errors import KernelError, NotChild
-from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.limits import free_descriptors
+from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Failure, Spawner, Started
 from pidward.kernel.tree import reap_orphans
 from pidward.kernel.wait import exit_status_of, reap
