@@ -222,7 +222,7 @@ class Rig:
                 status = main([*words, "-c", str(self.config), *self._own])
             except SystemExit as error:
                 status = int(error.code or 0)
-        told = Told(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
+        told = Told(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))
         assert "Traceback" not in told.err, told.err
         return told
 
@@ -345,7 +345,9 @@ class Events:
         self._client = Client(path)
         recent = self._client.call("Events", {"since": -500})["events"]
         assert isinstance(recent, list)
-        since = max((e["seq"] for e in recent if e["kind"] == "supervisor" and " started with " in e["text"]), default=0)
+        since = max(
+            (e["seq"] for e in recent if e["kind"] == "supervisor" and " started with " in e["text"]), default=0
+        )
         parameters: dict[str, object] = {"since": since, "follow": True, "limit": 1000}
         self._stream = self._client.stream("Events", parameters, patience=PATIENCE)
         self.seen: list[Event] = []
@@ -376,10 +378,12 @@ class Events:
 
     def _more(self, what: str) -> None:
         try:
-            self.seen += next(self._stream)["events"]  # type: ignore[operator]
-        except Exception as error:
+            events = next(self._stream)["events"]
+        except (Unreachable, StopIteration) as error:
             story = "\n".join(event["text"] for event in self.seen[-30:])
             raise AssertionError(f"no {what!r}: {error}; the last events:\n{story}") from None
+        assert isinstance(events, list)
+        self.seen += events
 
     def of(self, worker: str) -> list[Event]:
         """Those seen until now about one worker."""

@@ -154,7 +154,9 @@ def test_a_limit_that_may_not_be_raised(rig: Rig) -> None:
 def test_the_worker_has_what_was_asked_for(rig: Rig) -> None:
     where = rig.base / "there"
     where.mkdir()
-    script = "umask; pwd; ulimit -n; ulimit -c; nice; cat /proc/$$/oom_score_adj; cat; echo $COLOUR $PIDWARD_WORKER; id -u"
+    script = (
+        "umask; pwd; ulimit -n; ulimit -c; nice; cat /proc/$$/oom_score_adj; cat; echo $COLOUR $PIDWARD_WORKER; id -u"
+    )
     (rig.base / "input").write_text("from stdin\n")
     where.chmod(0o777)
     rig.base.chmod(0o755)

@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -270,7 +271,7 @@ def test_events_tell_every_transition_with_its_reason(rig: Rig) -> None:
     events = [event for event in map(json.loads, lines) if event["kind"] == "transition"]
     phases = [event["data"]["after"] for event in events]
     assert phases == ["stopped", "starting", "ready", "starting", "ready", "stopping", "stopped"]
-    for before, after in zip(events, events[1:], strict=False):
+    for before, after in pairwise(events):
         assert before["seq"] < after["seq"]
         assert after["data"]["before"] == before["data"]["after"]
     assert all(event["data"]["reason"] for event in events)

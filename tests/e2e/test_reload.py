@@ -89,7 +89,9 @@ def test_an_invalid_file_changes_nothing(rig: Rig, how: str) -> None:
     rig.wait("web/1", "ready")
     rig.wait("db/1", "ready")
     before = processes(rig)
-    rig.config.write_text(rig.config.read_text().replace("command", "comand", 1).replace("[service.db]", "[service.dx]"))
+    rig.config.write_text(
+        rig.config.read_text().replace("command", "comand", 1).replace("[service.db]", "[service.dx]")
+    )
     if how == "command":
         told = rig.cli("reload")
         assert told.status == USAGE

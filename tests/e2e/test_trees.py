@@ -31,7 +31,7 @@ MASKS = {
 MANY = 20
 
 
-@pytest.fixture(params=MASKS.values(), ids=MASKS.keys())
+@pytest.fixture(params=list(MASKS.values()), ids=list(MASKS))
 def mask(request: pytest.FixtureRequest) -> str:
     """What is taken away."""
     return str(request.param)
@@ -171,7 +171,7 @@ def test_kill_with_the_whole_tree(rig: Rig, barrier: Barrier, mask: str) -> None
 def test_who_hides_its_environment_is_found_by_its_session(rig: Rig, barrier: Barrier, where: str) -> None:
     """Programs that write a title over their environment, as nginx does, are found while the main process is known."""
     child = 'echo "child $$" >"$1"; exec sleep infinity'
-    main = f"env -i /bin/sh -c '{child}' sh \"$1\" & echo \"started $$\" >\"$1\"; wait"
+    main = f'env -i /bin/sh -c \'{child}\' sh "$1" & echo "started $$" >"$1"; wait'
     rig.configure(service("web", ["/bin/sh", "-c", main, "sh", barrier.path]))
     rig.up(mask=where)
     with tree(barrier, 1, "child") as (first, below):
