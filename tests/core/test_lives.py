@@ -35,7 +35,7 @@ def always(**behaviour: object):
 
 def test_a_worker_that_lives_is_ready_at_once():
     life = Simulation(service()).until(1)
-    assert life.phases("web/1") == [Phase.STOPPED, Phase.STARTING, Phase.READY]
+    assert life.phases("web/1") == [Phase.STARTING, Phase.READY]
 
 
 def test_ready_after_a_delay_and_not_before():

@@ -62,7 +62,7 @@ class Supervisor:
                 name = WorkerName(spec.name, number)
                 default = Wanted.UP if spec.autostart else Wanted.DOWN
                 wanted = (Wanted.UP if spec.name in chosen else Wanted.DOWN) if chosen else wishes.get(name, default)
-                yield from self._add(name, wanted, "the supervisor's start", now)
+                yield from self._add(name, wanted, "pidward, at its start", now)
 
     def step(self, event: Event, now: Instant) -> list[Action]:
         """Take one event in; what is to be done, in order. Events about unknown workers are late, and ignored."""
@@ -97,10 +97,11 @@ class Supervisor:
 
     def _add(self, name: WorkerName, wanted: Wanted, by: str, now: Instant) -> list[Action]:
         worker = self.workers[name] = new_worker(name, wanted, now)
-        born = Record(name, None, worker.phase, worker.reason, wanted)
         if wanted is Wanted.DOWN:
-            return [born]
-        return [born, *self._step_worker(StartAsked(name, by), now)]
+            return [Record(name, None, worker.phase, worker.reason, wanted)]
+        actions = self._step_worker(StartAsked(name, by), now)
+        assert isinstance(actions[0], Record)
+        return [actions[0]._replace(before=None), *actions[1:]]
 
     def _forget(self, worker: Worker) -> Record:
         name = worker.name

@@ -156,7 +156,7 @@ def _elapsed(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
         return worker, []
     match worker.phase:
         case Phase.BACKING_OFF | Phase.SLOW_LANE:
-            return _start_again(worker, spec.restart.burst, f"{worker.reason}; the delay is over", now)
+            return _start_again(worker, spec.restart.burst, "the delay is over", now)
         case Phase.RUNNING:
             worker, record = _enter(worker, Phase.READY, f"ran for {format_duration(spec.ready_after or 0)}", now)
             return worker, [record]
