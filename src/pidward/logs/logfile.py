@@ -69,9 +69,9 @@ class LogFile:
         self.inode, self.end = found.st_ino, found.st_size
         return True
 
-    def write(self, data: "memoryview | bytes") -> int:
-        """Write at the end, which moves only when the caller has recorded it; returns how much was written."""
-        return os.pwrite(self._fd, data, self.end)
+    def write(self, data: "memoryview | bytes", offset: int) -> int:
+        """Write at an offset; returns how much was written. ``end`` moves when the caller has recorded it."""
+        return os.pwrite(self._fd, data, offset)
 
     def ends_with_line(self) -> bool:
         """The file is empty or its last byte ends a line."""

@@ -100,8 +100,8 @@ class Mover:
             self._position, self._punched = self._first_data(0, spool.st_size), 0
         return spool.st_size - self._position
 
-    def move(self, wall_ns: int) -> int:
-        """Move at most one buffer; returns how many bytes of the spool were moved.
+    def move(self, wall_ns: int, most: int) -> int:
+        """Move what is there, at most about ``most`` bytes; returns how many bytes of the spool were moved.
 
         Raises:
             OSError: the log or the index cannot be written (ENOSPC, EDQUOT, EROFS, EACCES, EIO ...). Nothing is lost:
@@ -116,24 +116,38 @@ class Mover:
             self._record(self._log.end, self._position, wall_ns)
         if self.dropped:
             self._mention_drop(wall_ns)
-        got = os.preadv(self._spool, [_view], self._position)
-        return self._append(got, wall_ns) if got else 0
-
-    def _append(self, got: int, wall_ns: int) -> int:
-        size = self._policy.max_size
-        take, full = line_end(_buffer, got, self._log.end, size)
-        if not take:
+        start = self._position
+        while self._copy(start + most, wall_ns):
             self._rotate(wall_ns)
-            take, full = line_end(_buffer, got, self._log.end, size)
-        written = self._log.write(_view[:take])
-        self._record(self._log.end + written, self._position + written, wall_ns)
-        if full and written == take:
-            self._rotate(wall_ns)
-        self._punch(PUNCH_BUSY if got == BUFFER_SIZE else PUNCH_CALM)
+        moved = self._position - start
+        self.behind -= moved
+        self._punch(PUNCH_CALM if self.behind < BUFFER_SIZE else PUNCH_BUSY)
         if self._position > TOO_LONG:
             self._shorten(wall_ns)
-        self.behind -= written
-        return written
+        return moved
+
+    def _copy(self, stop: int, wall_ns: int) -> bool:
+        """Copy until the spool is empty, its position is at ``stop`` or the file is full; True when it is full.
+
+        One record for all of it: a pump that is killed before that does it again.
+        """
+        position, end = self._position, self._log.end
+        try:
+            while position < stop:
+                got = os.preadv(self._spool, [_view], position)
+                if not got:
+                    return False
+                take, full = line_end(_buffer, got, end, self._policy.max_size)
+                written = self._log.write(_view[:take], end)
+                position, end = position + written, end + written
+                if written < take or (got < BUFFER_SIZE and not full):
+                    return False
+                if full:
+                    return True
+            return False
+        finally:
+            if position > self._position:
+                self._record(end, position, wall_ns)
 
     def rest(self) -> None:
         """Nobody writes: give the space of all whole pages back."""
@@ -224,7 +238,7 @@ class Mover:
         text = f"[pidward: {self.dropped} bytes dropped here: the log pump could not keep up]\n".encode()
         if not self._log.ends_with_line():
             text = b"\n" + text
-        if self._log.write(text) != len(text):
+        if self._log.write(text, self._log.end) != len(text):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._record(self._log.end + len(text), self._position, wall_ns)
         self.mentioned += self.dropped

@@ -39,8 +39,8 @@ FLOOD, FLOOD_TICK_MS = 512 * 1024, 5
 """So many bytes in a turn shorten the tick, so that they are still in the processor's cache when they are moved."""
 QUIET_TICKS = 4
 """Ticks without a new byte after which a stream is watched instead."""
-TURN_STEPS = 16
-"""Buffers that one stream may move before the next one has its turn."""
+TURN = 4 << 20
+"""Bytes that one stream may move before the next one has its turn."""
 MAX_OPEN = 1024
 """Streams whose three files stay open."""
 POLL_MS = 1000
@@ -172,7 +172,7 @@ class Pump:
             self._retry_at, self._retry_delay = now + self._retry_delay, min(self._retry_delay * 2, RETRY_LAST)
             self._wake(self._blocked)
         for stream in list(self._growing):
-            self._attempt(stream, TURN_STEPS * BUFFER_SIZE, BUFFER_SIZE)
+            self._attempt(stream, TURN)
         if not self._blocked:
             self._retry_delay = RETRY_FIRST
             self._trouble("log", "")
@@ -184,26 +184,23 @@ class Pump:
             self._growing.setdefault(stream, QUIET_TICKS)
         streams.clear()
 
-    def _attempt(self, stream: str, most: int, least: int) -> None:
-        """Move at most about ``most`` bytes while ``least`` are there. What cannot be moved stays in the spool."""
+    def _attempt(self, stream: str, most: int) -> None:
+        """Move at most about ``most`` bytes. What cannot be moved stays in the spool."""
         try:
-            self._serve(stream, most, least)
+            self._serve(stream, most)
         except OSError as error:
             del self._growing[stream]
             self._close(stream)
             self._blocked.add(stream)
             self._trouble("log", _explain(stream, error))
 
-    def _serve(self, stream: str, most: int, least: int) -> None:
+    def _serve(self, stream: str, most: int) -> None:
         mover = self._open(stream)
         if mover is None:
             del self._growing[stream]
             return
         now = time.clock_gettime_ns(time.CLOCK_REALTIME)
-        moved = step = mover.move(now)
-        while step and mover.behind >= least and moved < most:
-            step = mover.move(now)
-            moved += step
+        moved = mover.move(now, most)
         if mover.mentioned:
             self._send("dropped", stream, mover.mentioned)
             mover.mentioned = 0
@@ -280,7 +277,7 @@ class Pump:
                 written = mover.unread() if mover else 0
             except OSError:
                 written = 0  # said by the attempt
-            self._attempt(stream, written, 1)
+            self._attempt(stream, written)
 
 
 def _explain(stream: str, error: OSError) -> str:
