@@ -13,3 +13,10 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     made.start()
     yield made
     made.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """A test that fails leaves no pump behind."""
+    yield
+    Rig.end_all()

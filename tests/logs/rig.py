@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pidward.core.model import ExitStatus, WorkerName
 from pidward.core.units import Seconds
@@ -21,7 +21,9 @@ PATIENCE = 20.0
 
 
 class Rig:
-    """State directory and pump."""
+    """State directory and pump. What a failed test leaves running is ended by ``end_all``."""
+
+    running: ClassVar[list["Rig"]] = []
 
     def __init__(self, state_dir: Path) -> None:
         self.state = state_dir
@@ -37,6 +39,7 @@ class Rig:
         """Start a pump and tell it what the one before was told."""
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
+            Rig.running.append(self)
             self.pump = start_helper((sys.executable, "-I", "-S", PUMP, str(self.spools)), theirs.fileno())
         for message in self._told:
             self._send(message)
@@ -123,7 +126,14 @@ class Rig:
         self.pump.close()
         self._socket.close()
         self._socket = self.pump = None
+        Rig.running.remove(self)
         return status
+
+    @classmethod
+    def end_all(cls) -> None:
+        """Kill the pumps that still run."""
+        for rig in list(cls.running):
+            rig.kill()
 
     def _send(self, message: tuple[Any, ...]) -> None:
         if self._socket is not None:

@@ -143,16 +143,16 @@ def test_spools_of_forgotten_workers_are_emptied_and_deleted(house: House, monke
 
 
 def test_what_is_dropped_is_told(house: House) -> None:
-    told: list[tuple[str, int]] = []
-    house.pump.on_dropped = lambda stream, size: told.append((stream, size))
+    told: list[tuple[WorkerName, str, int]] = []
+    house.pump.on_dropped = lambda *facts: told.append(facts)
     (house.state / "spool").mkdir()
     house.write(WEB, b"x" * 99 + b"\n")
     with open(house.pump.spools(WEB)[0], "ab") as spool:
         spool.write((b"y" * 99 + b"\n") * 40_000)
     house.pump.add(WEB, LogPolicy(spool_limit=Bytes(2 << 20)))
     house.drain()
-    assert [stream for stream, _ in told] == ["web-1.out"]
-    assert 1_900_000 < told[0][1] < 4_000_000
+    assert [facts[:2] for facts in told] == [(WEB, "stdout")]
+    assert 1_900_000 < told[0][2] < 4_000_000
 
 
 def test_hundreds_of_workers_while_the_pump_is_stopped_make_nobody_wait(house: House) -> None:

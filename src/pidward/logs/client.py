@@ -14,7 +14,7 @@ from pidward.kernel.errors import KernelError, NotChild
 from pidward.kernel.helper import start_helper
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.wait import exit_status_of, reap
-from pidward.logs.layout import log_dir, retired, spool_dir, spool_path, stream_of, streams
+from pidward.logs.layout import log_dir, retired, split_stream, spool_dir, spool_path, stream_of, streams
 from pidward.logs.pump import MAX_MESSAGE
 
 BATCH = 200
@@ -60,7 +60,7 @@ class Pump:
         state_dir: holds the spools, and by default the logs.
         report: told what is wrong, in a sentence, and None when all is well again.
 
-    ``on_dropped(worker's stream, bytes)`` is called when output went over its limit and this was written in the log.
+    ``on_dropped(worker, "stdout" or "stderr", bytes)`` is called when output went over its limit, and the log says so.
     """
 
     def __init__(self, loop: Loop, state_dir: str, report: Callable[[str | None], None]) -> None:
@@ -76,7 +76,7 @@ class Pump:
         self._watch: Watch | None = None
         self._wanted = False
         self._backoff, self._started = BACKOFF_FIRST, loop.now()
-        self.on_dropped: Callable[[str, int], None] = lambda _stream, _bytes: None
+        self.on_dropped: Callable[[WorkerName, str, int], None] = lambda _worker, _stream, _bytes: None
 
     def spools(self, worker: WorkerName) -> tuple[str, str]:
         """The files that a worker appends its stdout and its stderr to; it makes them when they are missing."""
@@ -232,7 +232,8 @@ class Pump:
             case ("gone", str(stream)) if stream not in self._unsent:
                 self._leaving.pop(stream, None)
             case ("dropped", str(stream), int(size)):
-                self.on_dropped(stream, size)
+                service, number, end = split_stream(stream)
+                self.on_dropped(WorkerName(service, number), end, size)
             case ("trouble", str(sentence)):
                 self._report(sentence or None)
 

@@ -27,6 +27,13 @@ def streams(worker: "WorkerName") -> tuple[str, str]:
     return f"{stem}.out", f"{stem}.err"
 
 
+def split_stream(stream: str) -> tuple[str, int, str]:
+    """The service, the worker's number and ``stdout`` or ``stderr``, of a stream's name."""
+    stem, _, end = stream.rpartition(".")
+    service, _, number = stem.rpartition("-")
+    return service, int(number), f"std{end}"
+
+
 def spool_path(spools: str, stream: str) -> str:
     """The file that the worker appends to."""
     return f"{spools}/{stream}"

@@ -26,7 +26,7 @@ from pidward.runtime.loop import READ, Loop
 from pidward.runtime.mailbox import Mailbox
 from pidward.runtime.supervise import Supervision
 from pidward.runtime.trees import Trees
-from pidward.store.store import Store
+from pidward.store.store import NewerSchema, Store
 
 DRAIN_TIME = 5.0
 """Seconds that the pump gets at the end to move what was written; the rest stays in the spools for the next start."""
@@ -87,15 +87,22 @@ def run(options: Options) -> int:
         mailbox = stack.enter_context(closing(Mailbox(loop)))
         troubles = Troubles(options.announce)
         settings = configuration.settings
-        store = stack.enter_context(closing(Store.open(
-            os.path.join(options.state_dir, "state.db"), boot_id=boot_id(),
-            history=settings.history, history_max=settings.history_max,
-            on_trouble=lambda text: mailbox.post(lambda: troubles.report("store", text)),
-        )))  # fmt: skip
+        try:
+            store = stack.enter_context(closing(Store.open(
+                os.path.join(options.state_dir, "state.db"), boot_id=boot_id(),
+                history=settings.history, history_max=settings.history_max,
+                on_trouble=lambda text: mailbox.post(lambda: troubles.report("store", text)),
+            )))  # fmt: skip
+        except NewerSchema as error:
+            raise CannotStart(str(error)) from None
         for sentence in clear_leftovers(store, trees, configuration):
             options.announce(sentence)
         pump = stack.enter_context(closing(Pump(loop, options.state_dir, lambda text: troubles.report("logs", text))))
         supervision = Supervision(loop, spawner, trees, store, pump, instance=options.instance, nofile=nofile)
+        pump.on_dropped = lambda worker, stream, size: supervision.note(
+            "logs", worker, f"{worker}: {size} bytes of its {stream} were dropped: the pump could not keep up",
+            stream=stream, bytes=size,
+        )  # fmt: skip
         answers = Answers(
             loop, supervision, store, instance=options.instance, version=__version__, config=options.config_path,
             read_configuration=options.read_configuration, trouble=troubles.sentences,

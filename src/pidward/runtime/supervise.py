@@ -374,7 +374,8 @@ class Supervision:
 
     def reap_orphans(self) -> None:
         """Children that came to us when their parents ended are reaped; trees that wait to be empty are looked at."""
-        reap_orphans({seat.pidfd.id.pid for seat in self._seats.values() if seat.pidfd is not None})
+        known = {seat.pidfd.id.pid for seat in self._seats.values() if seat.pidfd is not None}
+        reap_orphans(known | {self._pump.pid} if self._pump.pid else known)
 
     def reconfigure(self, configuration: Configuration, by: str) -> None:
         """Change what changed; what runs unchanged is not touched."""
