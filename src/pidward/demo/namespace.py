@@ -19,6 +19,7 @@ from pidward.demo.stage import Stage, service
 from pidward.demo.story import Line, Story, Unmet
 from pidward.demo.workers import program
 from pidward.kernel import procfs
+from pidward.kernel.errors import KernelError
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Spawner
 from pidward.kernel.wait import reap, wait_exit
@@ -49,9 +50,9 @@ def play(stage: Stage, story: Story) -> None:
         stage.record.tell(story, "job/1", since)
         new = event["data"]["process"]
         story.check(new != str(old.id), f"the new supervisor started job/1 anew: {new}")
-        story.check(_is_untouched(stranger.handle), f"it left {stranger.handle.id} alone: it lives, and got no signal")
+        story.check(is_untouched(stranger.handle), f"it left {stranger.handle.id} alone: it lives, and got no signal")
         _send_after(stage, story, old)
-        story.check(_is_untouched(stranger.handle), f"{stranger.handle.id} lives, and got no signal from that either")
+        story.check(is_untouched(stranger.handle), f"{stranger.handle.id} lives, and got no signal from that either")
 
 
 def _kill_unseen(stage: Stage, worker: Pidfd, story: Story) -> None:
@@ -83,11 +84,13 @@ def _give_away(stage: Stage, number: int) -> Program:
     raise Unmet(f"number {number} could not be had in {_TRIES} tries")
 
 
-def _is_untouched(process: Pidfd) -> bool:
-    """It lives, and no signal waits for it; it blocks all."""
-    status = procfs.read(process, "status").decode()
-    pending = [line.split()[1] for line in status.splitlines() if line.startswith(("SigPnd:", "ShdPnd:"))]
-    return len(pending) == 2 and not any(int(signals, 16) for signals in pending) and not wait_exit(process, Seconds(0))
+def is_untouched(stranger: Pidfd) -> bool:
+    """It lives, no signal waits for it, which blocks all, and it got none of the two that nobody can block."""
+    status = dict(
+        line.split(":\t", 1) for line in procfs.read(stranger, "status").decode().splitlines() if ":\t" in line
+    )
+    pending = int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)
+    return not pending and status["State"][0] not in "Tt" and not wait_exit(stranger, Seconds(0))
 
 
 def _send_after(stage: Stage, story: Story, worker: Pidfd) -> None:
@@ -118,7 +121,7 @@ def main() -> None:
     try:
         with closing(Stage(directory, instance)) as stage:
             play(stage, story)
-    except Unmet as failure:
+    except (Unmet, KernelError, OSError) as failure:
         _say(failed=str(failure))
     else:
         _say(ended=story.timings)

@@ -34,7 +34,7 @@ class Narrator:
         self._width = max(_NARROWEST, min(_WIDEST, _columns_of(stream)))
         unicode = (stream.encoding or "").lower().replace("-", "") == "utf8"
         self._yes, self._no = ("✓ ", "✗ ") if unicode else ("", "NOT SO: ")
-        self._last: Kind | None = None
+        self._last = ""  # label
 
     def introduce(self, sentences: Sequence[str]) -> None:
         """What this is, before the first scene."""
@@ -44,13 +44,13 @@ class Narrator:
 
     def begin(self, number: int, of: int, scene: Scene) -> None:
         """A scene begins."""
-        self._last = None
+        self._last = ""
         self._write(self._painted(f"{number}/{of}  {scene.title}", BOLD))
 
     def tell(self, line: Line) -> None:
         """One line of the story."""
-        label = "" if line.kind is self._last else _LABELS[line.kind]
-        self._last = line.kind
+        label = "" if _LABELS[line.kind] == self._last else _LABELS[line.kind]
+        self._last = _LABELS[line.kind]
         mark, colour = {Kind.HELD: (self._yes, GREEN), Kind.NOT_HELD: (self._no, RED)}.get(line.kind, ("", ""))
         at = "" if line.at is None else f"{_offset(line.at):>9}  "
         head = f"{'':{_MARGIN}}{label:{_LABEL_WIDTH - _MARGIN}}"
@@ -75,7 +75,7 @@ class Narrator:
 
     def conclude(self, played: Sequence[Played], sentences: Sequence[str]) -> None:
         """The table of all scenes, and what comes of it."""
-        rows = [_HEADER, *([scene.name, scene.broken, s.outcome.value, s.summary] for scene, s in played)]
+        rows = [_HEADER, *(_row(scene, story) for scene, story in played)]
         filled = columns(rows)
         for cells, (_, story) in zip(filled[1:], played, strict=True):
             cells[2] = self._painted(cells[2], _OUTCOMES[story.outcome])
@@ -91,6 +91,11 @@ class Narrator:
     def _write(self, text: str) -> None:
         self._stream.write(text + "\n")
         self._stream.flush()
+
+
+def _row(scene: Scene, story: Story) -> list[str]:
+    summary = story.summary if story.outcome is Outcome.PASSED else ""
+    return [scene.name, scene.broken, story.outcome.value, summary]
 
 
 def _offset(seconds: float) -> str:

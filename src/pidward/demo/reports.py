@@ -8,6 +8,8 @@ from pidward.core.units import Instant
 from pidward.demo.story import Unmet
 from pidward.kernel.clock import boottime
 
+PATIENCE = 15.0
+
 
 class Report(NamedTuple):
     """A line, and when it was read."""
@@ -31,14 +33,14 @@ class Reports:
         self._partial = b""
         self._arrived: list[Report] = []
 
-    def wait(self, what: str, patience: float = 15.0) -> Report:
+    def wait(self, what: str) -> Report:
         """Take the next line. Raises Unmet, naming ``what`` was waited for."""
-        deadline = boottime() + patience
+        deadline = boottime() + PATIENCE
         while not self._arrived:
             poll = select.poll()
             poll.register(self._fd, select.POLLIN)
             if not poll.poll(max(0.0, deadline - boottime()) * 1000):
-                raise Unmet(f"{what}: nothing was heard within {patience:.0f} s")
+                raise Unmet(f"{what}: nothing was heard within {PATIENCE:.0f} s")
             *lines, self._partial = (self._partial + os.read(self._fd, 65536)).split(b"\n")
             now = boottime()
             self._arrived += [Report(line.decode(errors="replace"), now) for line in lines]

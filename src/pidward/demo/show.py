@@ -91,10 +91,14 @@ def _play(scene: Scene, stage: Stage, story: Story) -> None:
 def _introduction(stage: Stage, keep: bool) -> list[str]:
     trees = _TREES.get(locate().kind or "", "trees found by walking, for want of cgroups")
     files = f"; its files are in {stage.directory}" if keep else ""
+    watch = (
+        [] if stage.stopwatch.is_exact else ["A shell tells of the first instructions: its own start counts as well."]
+    )
     return [
         f"pidward {__version__} starts real programs, breaks them, and looks whether they recover.",
         "Processes are written PID:INODE: the kernel reuses the first, never the second.",
         f"The supervisor is {stage.supervisor.id}, with {trees}{files}.",
+        *watch,
     ]
 
 
