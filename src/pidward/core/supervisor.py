@@ -15,6 +15,8 @@ from pidward.core.spec import Configuration, ServiceSpec
 from pidward.core.units import Instant
 from pidward.core.worker import new_worker, step
 
+_STARTS = (StartAsked, RestartAsked)
+
 
 class Supervisor:
     """The services of one configuration and their workers."""
@@ -80,7 +82,7 @@ class Supervisor:
     def _step_worker(self, event: WorkerEvent, now: Instant) -> list[Action]:
         name = event.worker
         worker = self.workers.get(name)
-        if worker is None or (isinstance(event, StartAsked | RestartAsked) and (self.ending or self.is_leaving(name))):
+        if worker is None or (isinstance(event, _STARTS) and (self.ending or self.is_leaving(name))):
             return []
         worker, actions = step(worker, self._specs[name.service], event, now)
         self.workers[name] = worker

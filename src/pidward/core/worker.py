@@ -250,13 +250,13 @@ def _kill_action(worker: Worker, spec: ServiceSpec) -> Kill:
 
 def _ended(worker: Worker, spec: ServiceSpec, now: Instant, how: str = "") -> Step:
     """Nothing of the worker lives any more. What now?"""
-    how = how or describe(worker.last_exit)
-    reason = worker.reason if how in worker.reason else f"{worker.reason}; {how}"
-    if worker.wanted is Wanted.DOWN:
+    if worker.wanted is Wanted.DOWN or worker.again:
+        how = how or describe(worker.last_exit)
+        reason = worker.reason if how in worker.reason else f"{worker.reason}; {how}"
+        if worker.again:
+            return _start_fresh(worker, reason, now)
         worker, record = _enter(worker, Phase.STOPPED, reason, now, worker.last_exit, process=None)
         return worker, [record]
-    if worker.again:
-        return _start_fresh(worker, reason, now)
     again, why = shall_restart(spec.restart, worker.last_exit)
     if again:
         return _try_again(worker, spec, why, now)

@@ -19,7 +19,7 @@ from pidward.core.supervisor import Supervisor as Core
 from pidward.core.units import Instant
 from pidward.kernel.clock import wall
 from pidward.kernel.errors import KernelError, NotChild
-from pidward.kernel.limits import free_descriptors
+from pidward.kernel.limits import free_descriptors, read_limit
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Failure, Spawner, Started
 from pidward.kernel.tree import reap_orphans
@@ -36,6 +36,8 @@ START_BATCH = 256
 """Workers started together at the beginning; more at a time only take more memory at once."""
 SPARE_DESCRIPTORS = 24
 """Never given to workers: clients, cgroup files, the store and the log pump need some."""
+OTHER_DESCRIPTORS = 512
+"""More than everything but workers ever takes, clients included."""
 DESCRIPTORS_PER_BIRTH = 2
 """A pidfd, and a gate until the program runs."""
 THREADS_FROM = 16
@@ -58,6 +60,8 @@ class Supervision:
     ) -> None:
         self._loop, self._spawner, self._trees, self._store, self._pump = loop, spawner, trees, store, pump
         self._instance, self._nofile = instance, nofile
+        # With fewer workers than this nobody needs to count descriptors: three each, and some for all else.
+        self._plenty = (read_limit("nofile").soft - OTHER_DESCRIPTORS) // 3
         self._inherited: Mapping[str, str] = dict(os.environ)
         self.core = self._core = Core()
         self._seats: dict[WorkerName, Seat] = {}
@@ -177,20 +181,27 @@ class Supervision:
             self._open_gates()
 
     def _spawn(self, ready: list[Seat]) -> list[Started | Failure]:
-        if self._room() < len(ready):
-            self._bury()  # perhaps it is the dead who take up what is short
-        room = self._room()
-        fitting = [seat.prepared for seat in ready[:room] if seat.prepared]
-        threads = SPAWN_THREADS if len(fitting) >= THREADS_FROM else 1
-        results = self._spawner.spawn(fitting, threads)
-        results += [Failure("descriptor", EMFILE)] * (len(ready) - len(fitting))
+        if len(self._seats) < self._plenty:
+            results = self._spawn_fitting(ready)
+        else:
+            results = self._spawn_what_fits(ready)
         short = [i for i, result in enumerate(results) if isinstance(result, Failure) and result.stage == "clone"]
         if short and self._dead:
             self._bury()
-            again = self._spawner.spawn([prepared for i in short if (prepared := ready[i].prepared)], 1)
-            for i, result in zip(short, again, strict=True):
+            for i, result in zip(short, self._spawn_fitting([ready[i] for i in short]), strict=True):
                 results[i] = result
         return results
+
+    def _spawn_what_fits(self, ready: list[Seat]) -> list[Started | Failure]:
+        """Count descriptors, and leave some to answer and to look with."""
+        if self._room() < len(ready):
+            self._bury()  # perhaps it is the dead who take up what is short
+        fitting = ready[: self._room()]
+        return self._spawn_fitting(fitting) + [Failure("descriptor", EMFILE)] * (len(ready) - len(fitting))
+
+    def _spawn_fitting(self, seats: list[Seat]) -> list[Started | Failure]:
+        threads = SPAWN_THREADS if len(seats) >= THREADS_FROM else 1
+        return self._spawner.spawn([seat.prepared for seat in seats if seat.prepared is not None], threads)
 
     def _room(self) -> int:
         """For how many processes there are descriptors, when some are kept to answer and to look with."""
