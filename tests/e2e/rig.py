@@ -73,6 +73,7 @@ def service(name: str, command: Sequence[str] = SLEEP, **keys: object) -> str:
 class Rig:
     """One instance: its directories, its configuration, its supervisor.
 
+    python: the interpreter of the supervisor.
     leaves: the test leaves processes on purpose, and they are killed in the end; else that is a failure.
     """
 
@@ -82,6 +83,7 @@ class Rig:
         self.config, self.state, self.run = self.base / "pidward.toml", self.base / "state", self.base / "run"
         self.socket = str(self.run / "control.sock")
         self.leaves = False
+        self.python = sys.executable
         self.said: list[str] = []
         self._heard = threading.Condition()
         self._ear: threading.Thread | None = None
@@ -110,7 +112,7 @@ class Rig:
             env: more environment.
         """
         assert self._process is None, "it runs already"
-        argv = [*prefix, sys.executable, "-P", "-m", "pidward", "up", "-c", str(self.config), *self._own, *words]
+        argv = [*prefix, self.python, "-P", "-m", "pidward", "up", "-c", str(self.config), *self._own, *words]
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("PIDWARD_")}
         inherited |= {"PYTHONPATH": SRC, "PIDWARD_FEATURES_MASK": mask, **env}
         ours, theirs = os.pipe()

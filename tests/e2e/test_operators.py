@@ -270,13 +270,13 @@ def test_events_tell_every_transition_with_its_reason(rig: Rig) -> None:
     lines = told.out.splitlines()
     events = [event for event in map(json.loads, lines) if event["kind"] == "transition"]
     phases = [event["data"]["after"] for event in events]
-    assert phases == ["stopped", "starting", "ready", "starting", "ready", "stopping", "stopped"]
+    assert phases == ["starting", "ready", "starting", "ready", "stopping", "stopped"]
     for before, after in pairwise(events):
         assert before["seq"] < after["seq"]
         assert after["data"]["before"] == before["data"]["after"]
     assert all(event["data"]["reason"] for event in events)
-    assert events[3]["data"]["exit"]["signal"] == "SIGKILL"
-    assert events[2]["data"]["process"] == process
+    assert events[2]["data"]["exit"]["signal"] == "SIGKILL"
+    assert events[1]["data"]["process"] == process
     assert "killed by SIGTERM" in events[-1]["text"]
     assert "web/1 ready" in rig.cli("events", "web").out
 
