@@ -21,26 +21,23 @@ NOBODY = 65534
 AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", "--inh-caps=-all"]
 
 
+def as_nobody(*argv: str) -> int:
+    """Run a program as nobody; its exit code."""
+    shell = ["/bin/sh", "-c", 'exec "$@"', "sh"]  # for a first exec setpriv still has root's rights
+    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
+    pid = os.posix_spawnp("setpriv", [*AS_NOBODY, *shell, *argv], {"PYTHONPATH": SRC}, file_actions=null)
+    with Pidfd.open(pid) as process:
+        result = os.waitid(os.P_PIDFD, process.fileno(), os.WEXITED)
+    assert result is not None
+    return result.si_status
+
+
 @cache
 def python_for_everybody() -> str | None:
     """An interpreter that nobody can run, and pidward with it; ours may be in a directory of root's."""
-    for python in (sys.executable, "/usr/bin/python3"):
-        check = "import sys, sqlite3, pidward.cli; sys.exit(sys.version_info < (3, 11))"
-        able = [
-            "/bin/sh",
-            "-c",
-            'exec "$@"',
-            "sh",
-            python,
-            "-c",
-            check,
-        ]  # the shell: a first exec still has root's rights
-        null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
-        pid = os.posix_spawnp("setpriv", [*AS_NOBODY, *able], {"PYTHONPATH": SRC}, file_actions=null)
-        with Pidfd.open(pid) as process:
-            if os.waitid(os.P_PIDFD, process.fileno(), os.WEXITED).si_status == 0:  # type: ignore[union-attr]
-                return python
-    return None
+    check = "import sys, sqlite3, pidward.cli; sys.exit(sys.version_info < (3, 11))"
+    pythons = (sys.executable, "/usr/bin/python3")
+    return next((python for python in pythons if as_nobody(python, "-c", check) == 0), None)
 
 
 @pytest.fixture
@@ -149,14 +146,15 @@ def test_too_few_processes_for_the_user(rig: Rig) -> None:
     rig.configure(service("web", workers=3, restart=restart))
     rig.up(prefix=AS_NOBODY)
     rig.wait_all("web", 3)
-    before = resource.prlimit(rig.process.id.pid, resource.RLIMIT_NPROC, (1, 1))
+    pid = str(rig.process.id.pid)
+    assert as_nobody("/usr/bin/prlimit", "--pid", pid, "--nproc=1:") == 0
     rig.configure(service("web", workers=5, restart=restart))
     assert rig.cli("reload").status == 0
     reason = rig.wait("web/5", "backing-off")["data"]["reason"]
     assert "EAGAIN" in reason
     assert "short of processes" in reason
     assert rig.cli("stop", "web/1").status == 0
-    resource.prlimit(rig.process.id.pid, resource.RLIMIT_NPROC, before)
+    assert as_nobody("/usr/bin/prlimit", "--pid", pid, f"--nproc={resource.getrlimit(resource.RLIMIT_NPROC)[0]}:") == 0
     rig.wait("web/5", "ready")
 
 
