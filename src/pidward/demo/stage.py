@@ -28,6 +28,10 @@ PATIENCE = 15.0
 """Seconds after which something that should happen at once is given up."""
 GLANCE = 0.005
 """Seconds between two looks at a socket that nobody announces, while we wait for its owner's end as well."""
+_REMARK = """\
+# Written by `pidward demo`. Each program is started through `first`, or a shell, which tells the demo when it ran its
+# first instruction, and becomes the program.
+"""
 _LOWEST_PORT, _FIRST_EPHEMERAL = 10_000, 32_768
 
 
@@ -84,7 +88,8 @@ class Stage:
         """Write the file anew, with these services, by name, added or replaced."""
         self._services |= services
         settings = f"state_dir = {encode(self.path('state'))}\nruntime_dir = {encode(self.path('run'))}\n"
-        parts = [f"[pidward]\n{settings}", f"[defaults]\n{self._defaults}\n", *self._services.values()]
+        defaults = f"[defaults]\n{self._defaults}\n"
+        parts = [_REMARK, f"[pidward]\n{settings}", *([defaults] if self._defaults else []), *self._services.values()]
         with open(self.configuration, "w", encoding="utf-8") as file:
             file.write("\n".join(parts))
 

@@ -11,7 +11,9 @@ def _play(stage: Stage, story: Story) -> None:
     supervisor, start = str(stage.supervisor.id), boottime()
     running = list(filter(None, stage.processes().values()))
     has_groups = bool(groups.left_of(stage.instance))
-    story.broke(f"pidward {supervisor} is asked to stop its {len(running)} workers, and to end")
+    story.broke(
+        f"pidward {supervisor} is asked to stop its {len(running)} worker{'s' * (len(running) != 1)}, and to end"
+    )
     code = stage.down()
     took = boottime() - start
     story.timings["down"] = took

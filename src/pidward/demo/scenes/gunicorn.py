@@ -3,6 +3,7 @@
 import sys
 from importlib.util import find_spec
 
+from pidward.control.jsontext import encode
 from pidward.core.signals import SIGKILL
 from pidward.demo.ask import http_get
 from pidward.demo.scenes.scene import Scene, recover, serves
@@ -15,10 +16,10 @@ _WORKERS = 2
 def _service(stage: Stage) -> str:
     stage.ports["gunicorn"] = stage.free_port()
     command = stage.stopwatch.on(
-        sys.executable, "-P", "-m", "gunicorn", "--workers", str(_WORKERS), "--no-control-socket",
+        sys.executable, "-P", "-m", "gunicorn", "--workers", str(_WORKERS),
         "--bind", f"127.0.0.1:{stage.ports['gunicorn']}", "pidward.demo.app:app",
     )  # fmt: skip
-    return service("gunicorn", command)
+    return service("gunicorn", command, f"env = {{ XDG_RUNTIME_DIR = {encode(stage.directory)} }}")  # for its socket
 
 
 def _play(stage: Stage, story: Story) -> None:
