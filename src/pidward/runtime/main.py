@@ -95,8 +95,7 @@ def run(options: Options) -> int:
             )))  # fmt: skip
         except NewerSchema as error:
             raise CannotStart(str(error)) from None
-        for sentence in clear_leftovers(store, trees, configuration):
-            options.announce(sentence)
+        leftovers = list(clear_leftovers(store, trees, configuration))
         pump = stack.enter_context(closing(Pump(loop, options.state_dir, lambda text: troubles.report("logs", text))))
         supervision = Supervision(loop, spawner, trees, store, pump, instance=options.instance, nofile=nofile)
         pump.on_dropped = lambda worker, stream, size: supervision.note(
@@ -115,6 +114,8 @@ def run(options: Options) -> int:
         loop.watch(signals, READ, listener.heard)
         viewer = stack.enter_context(closing(options.viewer())) if options.viewer else None
         supervision.note("supervisor", None, f"pidward {__version__} started with {options.config_path}")
+        for sentence in leftovers:
+            supervision.note("supervisor", None, sentence)
         supervision.load(configuration, options.services)
         trim_memory()
         loop.run()
