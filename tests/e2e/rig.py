@@ -65,8 +65,8 @@ def written(value: object) -> str:
 
 
 def service(name: str, command: Sequence[str] = SLEEP, **keys: object) -> str:
-    """A ``[service.NAME]``; it keeps no output unless it says so."""
-    keys = {"command": list(command), "logs": {"mode": "none"}, **keys}
+    """A ``[service.NAME]``; the command is taken as it is. It keeps no output unless it says so."""
+    keys = {"command": [word.replace("%", "%%") for word in command], "logs": {"mode": "none"}, **keys}
     return f"[service.{name}]\n" + "".join(f"{key} = {written(value)}\n" for key, value in keys.items())
 
 
@@ -289,7 +289,7 @@ class Rig:
             problems.append(f"left behind: {left}")
         if "Traceback" in self.text or "internal error" in self.text:
             problems.append("something broke inside")
-        self._await_pump()
+        self.await_pump()
         shutil.rmtree(self.base)
         assert not problems, f"{'; '.join(problems)}\n{self.text}"
 
@@ -332,8 +332,8 @@ class Rig:
             for process in found:
                 process.close()
 
-    def _await_pump(self) -> None:
-        """The pump outlives the supervisor for as long as it has something to move."""
+    def await_pump(self) -> None:
+        """Wait for the pump, which outlives the supervisor for as long as it has something to move."""
         lock = self.state / "spool" / ".pump.lock"
         if lock.exists():
             with lock.open() as file:
