@@ -25,8 +25,9 @@ from pidward.control.client import Client, NotAllowed, Unreachable
 from pidward.core.model import ExitStatus, ProcessId
 from pidward.core.units import Seconds
 from pidward.kernel.cgroup import Group, GroupV1, look_for
-from pidward.kernel.errors import KernelError
+from pidward.kernel.errors import Gone, KernelError
 from pidward.kernel.pidfd import Pidfd
+from pidward.kernel.procfs import children, command_line
 from pidward.kernel.wait import reap, wait_exit
 
 SRC = str(Path(__file__).parents[2] / "src")
@@ -265,6 +266,25 @@ class Rig:
     def hold(self, worker: str) -> Pidfd:
         """A handle on a worker's living process; the caller's."""
         return held(self.status()[worker]["process"])
+
+    def pump(self) -> Pidfd:
+        """A handle on the supervisor's log pump; the caller's."""
+        found: list[Pidfd] = []
+
+        def look() -> bool:
+            for pid in children(self.process):
+                try:
+                    process = Pidfd.open(pid)
+                    if any(word.endswith("pidward/logs") for word in command_line(process)):
+                        found.append(process)
+                        return True
+                    process.close()
+                except Gone:
+                    continue
+            return False
+
+        eventually(look)
+        return found[0]
 
     # --- the end
 

@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 
 from pidward.control.protocol import Call
-from pidward.kernel.pidfd import Pidfd
-from pidward.kernel.procfs import children, command_line
 from pidward.testing.programs import writes_binary, writes_lines, writes_long_line
 from tests.e2e.rig import PATIENCE, Rig, ends, eventually, held, service
 
@@ -56,7 +54,9 @@ def scrap(source: random.Random) -> bytes:
         case 3:
             return b"[" * source.randrange(5000) + b"\0"
         case 4:
-            junk = source.choice([None, True, -1, 1e999, float("nan"), 10**400, "\x1b[2J", ["web"] * 9, {"a": {}}])
+            junk: object = source.choice(
+                [None, True, -1, 1e999, float("nan"), 10**400, "\x1b[2J", ["web"] * 9, {"a": {}}]
+            )
             key = source.choice(["targets", "target", "signal", "since", "limit", "wait", "timeout", "nothing"])
             method = source.choice([m for m in METHODS if m not in ("Stop", "Reload")])
             call = {"method": f"io.pidward.Supervisor.{method}", "parameters": {key: junk}}
@@ -240,8 +240,7 @@ def test_the_pump_is_killed(rig: Rig) -> None:
     rig.up()
     rig.wait("web/1", "ready")
     for _ in range(3):
-        pump = find_pump(rig)
-        with held(pump) as process:
+        with rig.pump() as process:
             process.signal(signal.SIGKILL)
             assert ends(process)
         eventually(rig.trouble)
@@ -251,22 +250,6 @@ def test_the_pump_is_killed(rig: Rig) -> None:
     rig.await_pump()
     lines = (rig.state / "logs" / "web-1.out.log").read_text().splitlines()
     assert lines == [f"line {n}" for n in range(2000)]
-
-
-def find_pump(rig: Rig) -> str:
-    """PID:INODE of the supervisor's log pump."""
-    found = ""
-
-    def look() -> str:
-        nonlocal found
-        for pid in children(rig.process):
-            with Pidfd.open(pid) as process:
-                if any(word.endswith("pidward/logs") for word in command_line(process)):
-                    found = str(process.id)
-        return found
-
-    eventually(look)
-    return found
 
 
 def test_the_socket_is_removed_under_its_feet(rig: Rig) -> None:
