@@ -85,7 +85,7 @@ def test_a_thousand_workers_are_killed_and_all_come_back(rig: Rig) -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_workers(rig: Rig) -> None:
-    """Started, shown, killed at random, stopped: each in a time that grows with their number and not with its square."""
+    """Started, shown, killed at random, stopped: each in a time that grows with their number, not with its square."""
     if read_limit("nofile").hard < 12_000:
         pytest.skip("needs 12000 descriptors")
     few, lots = 2_500, 10_000
@@ -175,7 +175,8 @@ def test_memory_of_a_hundred_workers(rig: Rig) -> None:
     """All processes of pidward's together; the bar of 16 MiB is measured in bench/, this is a guard with slack."""
     rig.configure(service("web", workers=100, logs={"mode": "file"}))
     rig.up()
-    rig.wait_all("web", 100)    with rig.pump() as pump:
+    rig.wait_all("web", 100)
+    with rig.pump() as pump:
         total = sum(pss(process.id.pid) for process in (rig.process, pump))
     assert total < 32 * 2**20, total
 
