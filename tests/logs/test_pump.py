@@ -395,6 +395,14 @@ def test_when_the_supervisor_is_gone_it_moves_the_rest_and_the_next_one_waits_fo
     second.stop()
 
 
+def test_an_answer_waits_for_a_supervisor_that_listens_late(rig: Rig) -> None:
+    names = [f"gone-{i}.out" for i in range(1, 1501)]
+    rig.forget_again(*names)
+    rest(rig)  # it has said of each that it is gone, more than the socket holds
+    rig.drain()
+    assert [message[1] for message in rig.heard if message[0] == "gone"] == names
+
+
 def test_terminal_and_service_signals_do_not_end_it(rig: Rig) -> None:
     rig.keep("web-1.out")
     rig.drain()

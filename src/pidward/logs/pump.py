@@ -21,6 +21,7 @@ import os
 import select
 import sys
 import time
+from collections import deque
 
 from pidward.kernel.errors import KernelError
 from pidward.kernel.inotify import MODIFY, ONE_SHOT, QUEUE_OVERFLOW, Inotify
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 URGENCY = -5
 """Niceness, where that is allowed: on a busy machine whoever empties must not be slower than whoever fills."""
 MAX_MESSAGE = 128 * 1024
+MAX_UNSAID = 1000
+"""Messages that wait for a supervisor that does not listen; drops beyond it are told by the log alone."""
 TICK_MS = 50
 FLOOD, FLOOD_TICK_MS = 512 * 1024, 5
 """So many bytes in a turn shorten the tick, so that they are still in the processor's cache when they are moved."""
@@ -60,8 +63,7 @@ class Pump:
     def __init__(self, control: int, spools: str) -> None:
         self._control, self._spools = control, spools
         self._asleep, self._ticking = select.poll(), select.poll()
-        self._asleep.register(control, select.POLLIN)
-        self._ticking.register(control, select.POLLIN)
+        self._unsaid: deque[bytes] = deque()
         self._inotify: Inotify | None = None
         self._kept: dict[str, Policy] = {}
         self._leaving: dict[str, Policy] = {}
@@ -87,6 +89,8 @@ class Pump:
         while True:
             poll, timeout = self._rest_of_turn()
             poll.poll(timeout)
+            if self._unsaid:
+                self._speak()
             if not self._read_control():
                 break
             self._read_events()
@@ -135,11 +139,23 @@ class Pump:
             self._growing[stream] = QUIET_TICKS  # looked at once, then watched
 
     def _send(self, *message: str | int) -> None:
-        """Tell the supervisor; one that does not listen misses it, and nothing waits."""
+        """Tell the supervisor, as soon as it listens."""
+        if message[0] != "dropped" or len(self._unsaid) < MAX_UNSAID:
+            self._unsaid.append(marshal.dumps(message))
+            self._speak()
+
+    def _speak(self) -> None:
+        """Send what fits into the socket; poll says when more does."""
         try:
-            os.write(self._control, marshal.dumps(message))
-        except OSError:
+            while self._unsaid:
+                os.write(self._control, self._unsaid[0])
+                self._unsaid.popleft()
+        except BlockingIOError:
             pass
+        except OSError:
+            self._unsaid.clear()  # nobody is there any more, as the end of file will say
+        for poll in (self._asleep, self._ticking):
+            poll.register(self._control, select.POLLIN | (select.POLLOUT if self._unsaid else 0))
 
     def _trouble(self, what: str, sentence: str) -> None:
         """Tell of a trouble, or with an empty sentence that it is over."""
