@@ -28,7 +28,7 @@ from pidward.logs.client import Pump
 from pidward.runtime.loop import READ, Loop, Watch
 from pidward.runtime.plan import Places, PlanError, explain_failure, make_plan
 from pidward.runtime.seat import Seat, Tree
-from pidward.runtime.trees import Trees
+from pidward.runtime.trees import LOOK_AGAIN, Trees
 from pidward.store.store import Store
 
 SPAWN_THREADS = 2
@@ -327,8 +327,15 @@ class Supervision:
             return exit_status_of(process)
 
     def _await_empty(self, seat: Seat) -> None:
-        """Tell the core when nothing of the tree is left."""
-        if seat.pidfd is None and not self._is_populated(seat):
+        """Tell the core when nothing of the tree is left; as long as the main process lives, its death comes first."""
+        if seat.pidfd is not None:
+            return
+        try:
+            populated = seat.tree is not None and seat.tree.is_populated()
+        except KernelError:  # no descriptor to look with; nobody will tell that there is one
+            self._loop.call_at(Instant(self._loop.now() + LOOK_AGAIN), lambda: self._await_empty(seat))
+            return
+        if not populated:
             self._emptied(seat)
         elif seat.emptied_watch is None and seat.emptied_timer is None:
             self._trees.watch(seat, self._loop, lambda: self._await_empty(seat))
