@@ -278,3 +278,26 @@ def test_a_policy_changes_without_a_restart():
     life.tell(on.Reconfigured(Configuration((service(stop=StopPolicy(grace=Seconds(1.0))),)), "anna"))
     assert life.until(6).worker("web/1").process == before
     assert life.core.spec(WEB).stop.grace == 1.0
+
+
+@pytest.mark.parametrize("then", [Exhausted.SLOW, Exhausted.FAIL], ids=lambda v: v.value)
+def test_a_corrected_command_starts_at_once(then: Exhausted):
+    restart = policy(delay=1.0, burst=1, then=then)
+    wrong = ServiceSpec("web", Execution(("webb",)), restart=restart)
+    life = Simulation(
+        wrong, behave=lambda _n, start: Behaviour(cannot_start="no such file" if start < 2 else "")
+    ).until(5)
+    assert life.worker("web/1").phase in (Phase.SLOW_LANE, Phase.FAILED)
+    life.tell(on.Reconfigured(Configuration((service(restart=restart),)), "anna"))
+    assert life.until(5).worker("web/1").phase is Phase.READY
+
+
+def test_a_changed_command_does_not_wake_who_was_stopped_or_is_done():
+    done = policy(policy=RestartWhen.NEVER)
+    life = Simulation(service(restart=done), service("db"), behave=always(lives=1.0, ends=exited(0))).until(0.5)
+    life.tell(on.StopAsked(WorkerName("db", 1), "anna"))
+    life.until(5)
+    new = [ServiceSpec(name, Execution((name, "-v")), restart=done) for name in ("web", "db")]
+    life.tell(on.Reconfigured(Configuration(tuple(new)), "anna"))
+    assert life.until(6).worker("web/1").phase is Phase.COMPLETED
+    assert life.worker("db/1").phase is Phase.STOPPED

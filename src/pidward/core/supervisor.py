@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pidward.core.actions import Action, Finish, Record, StopAll
 from pidward.core.change import Consequence, compare
 from pidward.core.events import Event, Reconfigured, RestartAsked, ShutdownAsked, StartAsked, StopAsked, WorkerEvent
-from pidward.core.model import Wanted, Worker, WorkerName
+from pidward.core.model import Phase, Wanted, Worker, WorkerName
 from pidward.core.spec import Configuration, ServiceSpec
 from pidward.core.units import Instant
 from pidward.core.worker import new_worker, step
@@ -171,7 +171,7 @@ class Supervisor:
                 case Consequence.ADD | Consequence.SCALE:
                     actions += self._scale(change.service, new[change.service].workers, event.by, now)
                 case Consequence.RESTART:
-                    actions += self._restart_running(change.service, event.by, now)
+                    actions += self._replace(change.service, event.by, now)
                 case Consequence.ADOPT:
                     pass  # the new spec is in place; running processes keep what was fixed when they started
         self._sort()
@@ -197,10 +197,12 @@ class Supervisor:
                 actions += self._add(name, wanted, by, now)
         return actions
 
-    def _restart_running(self, service: str, by: str, now: Instant) -> list[Action]:
+    def _replace(self, service: str, by: str, now: Instant) -> list[Action]:
+        """Have a service run as it is specified now; who waits for a delay or gave up may do better with that."""
         actions: list[Action] = []
         for name, worker in list(self.workers.items()):
-            if name.service == service and worker.phase.has_process and worker.wanted is Wanted.UP:
+            is_up = worker.wanted is Wanted.UP and worker.phase is not Phase.COMPLETED
+            if name.service == service and is_up:
                 actions += self._step_worker(RestartAsked(name, by), now)
         return actions
 
