@@ -1,5 +1,7 @@
 """Lives of workers, scripted in simulated time."""
 
+import itertools
+
 import pytest
 
 from pidward.core import events as on
@@ -66,11 +68,11 @@ def test_a_stable_run_resets_the_delay():
         behave=lambda _name, start: Behaviour(lives=lives[start] if start < len(lives) else None),
     ).until(100)
     starts = life.starts("web/1")
-    assert [b - a for a, b in zip(starts, starts[1:], strict=False)] == [0, 1, 2, 31, 1]
+    assert [b - a for a, b in itertools.pairwise(starts)] == [0, 1, 2, 31, 1]
 
 
 @pytest.mark.parametrize(
-    ("then", "phase"), [(Exhausted.SLOW, Phase.SLOW_LANE), (Exhausted.FAIL, Phase.FAILED)], ids=lambda v: v.value
+    "then, phase", [(Exhausted.SLOW, Phase.SLOW_LANE), (Exhausted.FAIL, Phase.FAILED)], ids=lambda v: v.value
 )
 def test_the_start_limit(then: Exhausted, phase: Phase):
     restart = policy(delay=0.0, burst=3, window=60.0, then=then, max_delay=30.0)
@@ -106,7 +108,7 @@ def test_stop_all_takes_everything_down():
 
 
 @pytest.mark.parametrize(
-    ("keys", "ends", "phase"),
+    "keys, ends, phase",
     [
         ({"policy": RestartWhen.NEVER}, exited(0), Phase.COMPLETED),
         ({"policy": RestartWhen.NEVER}, exited(1), Phase.FAILED),
