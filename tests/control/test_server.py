@@ -230,6 +230,7 @@ def test_running_out_of_descriptors_pauses_and_recovers(bench: Bench, monkeypatc
     client.call("About")
     client.await_reply()
     with monkeypatch.context() as patch:
+
         def refuse() -> None:
             refused.append(None)
             raise OSError(24, "Too many open files")

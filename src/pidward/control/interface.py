@@ -6,7 +6,7 @@ not fit; a test holds the methods of ``control.service`` against them.
 
 import re
 
-SUPERVISOR = '''\
+SUPERVISOR = """\
 # A running pidward supervisor: what its workers do, and what they should do.
 #
 # A target is a service ("web"), one of its workers ("web/2"), or, where a list of targets is empty, all workers.
@@ -110,9 +110,9 @@ error TimedOut (results: []Result)
 
 # The configuration file cannot be used, and nothing was changed.
 error InvalidConfiguration (problems: []string)
-'''
+"""
 
-VARLINK = '''\
+VARLINK = """\
 # Every varlink service describes itself through this interface.
 interface org.varlink.service
 
@@ -142,7 +142,7 @@ error InvalidParameter (parameter: string)
 
 # The method answers more than once, so the call must say more.
 error ExpectedMore ()
-'''
+"""
 
 SUPERVISOR_NAME, VARLINK_NAME = "io.pidward.Supervisor", "org.varlink.service"
 DESCRIPTIONS = {VARLINK_NAME: VARLINK, SUPERVISOR_NAME: SUPERVISOR}

@@ -23,6 +23,7 @@ MAX_EVENTS = 1000
 MAX_TIMEOUT = 1e7
 """About four months; a longer wait is meant to be endless and needs no number."""
 
+
 class Service:
     """Answers calls. ``report`` hears, in one line, of errors that are pidward's own fault."""
 
