@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 
+from pidward.core import actions as do
 from pidward.core import events as on
-from pidward.core.model import Phase, Wanted, WorkerName
+from pidward.core.model import Phase, ProcessId, Wanted, WorkerName
 from pidward.core.signals import parse_signal
 from pidward.core.spec import (
     Configuration,
@@ -303,3 +304,37 @@ def test_a_changed_command_does_not_wake_who_was_stopped_or_is_done():
     life.tell(on.Reconfigured(Configuration(tuple(new)), "anna"))
     assert life.until(6).worker("web/1").phase is Phase.COMPLETED
     assert life.worker("db/1").phase is Phase.STOPPED
+
+
+def test_a_timer_that_fires_early_changes_nothing():
+    life = Simulation(service(restart=policy(delay=5.0)), behave=always(lives=0.0)).until(1)
+    assert life.worker("web/1").phase is Phase.BACKING_OFF
+    life.tell(on.Elapsed(WEB))
+    assert life.worker("web/1").phase is Phase.BACKING_OFF
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_process_that_nobody_asked_for_is_killed(stopped: bool):
+    life = Simulation(service()).until(1)
+    if stopped:
+        life.tell(on.StopAsked(WEB, "anna"))
+        life.until(2)
+    before = life.worker("web/1")
+    stranger = ProcessId(9, 999)
+    assert life.core.step(on.Spawned(WEB, stranger), life.now) == [do.Kill(WEB, stranger, whole_tree=False)]
+    assert life.worker("web/1") == before
+
+
+def test_a_restart_that_was_asked_for_needs_no_policy():
+    life = Simulation(service(restart=policy(policy=RestartWhen.NEVER))).until(1)
+    life.tell(on.RestartAsked(WEB, "anna"))
+    assert life.until(2).worker("web/1").phase is Phase.READY
+
+
+def test_workers_do_not_march_in_step():
+    restart = RestartPolicy(delay=Seconds(10.0), jitter=0.2, burst=0)
+    life = Simulation(service(workers=20, restart=restart), behave=always(lives=0.0)).until(1)
+    waits = {worker.until - worker.since for worker in life.core.workers.values() if worker.until is not None}
+    assert len(waits) > 10
+    assert all(8 <= wait <= 12 for wait in waits)
+    assert max(waits) - min(waits) > 1
