@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.rig import SLEEP, Rig, ends, held, is_alive, service
+from tests.e2e.rig import SLEEP, Rig, ends, environment_of, eventually, held, is_alive, service
 
 OK, USAGE = 0, 2
 
@@ -66,7 +66,7 @@ def test_only_what_changed_is_restarted(rig: Rig) -> None:
         for name in ("web/1", "web/2"):
             process = after[name]["data"]["process"]
             assert process != before[name]
-            assert b"COLOUR=red" in Path(f"/proc/{process.split(':')[0]}/environ").read_bytes().split(b"\0")
+            eventually(lambda: b"COLOUR=red" in environment_of(process.split(":")[0]))  # noqa: B023 - called now
         assert rig.status()["db/1"]["process"] == before["db/1"]
         db.signal(signal.SIGKILL)
     rig.wait("db/1", "failed", "the restart policy is never")
@@ -139,7 +139,7 @@ def test_a_service_that_comes_back_while_it_leaves_runs_the_new_command(rig: Rig
     rig.configure(service("web", SLEEP), service("db"))
     reload(rig, "command")
     process = rig.wait("web/1", "ready")["data"]["process"]
-    assert Path(f"/proc/{process.split(':')[0]}/cmdline").read_bytes().split(b"\0")[0] == b"sleep"
+    eventually(lambda: Path(f"/proc/{process.split(':')[0]}/cmdline").read_bytes().split(b"\0")[0] == b"sleep")
 
 
 def test_the_log_files_move_when_the_file_says_so(rig: Rig) -> None:
@@ -155,4 +155,5 @@ def test_the_log_files_move_when_the_file_says_so(rig: Rig) -> None:
     rig.cli("restart", "web")
     rig.cli("down")
     rig.wait_end()
+    rig.await_pump()
     assert "hello" in (other / "web-1.out.log").read_text()

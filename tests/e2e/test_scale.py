@@ -15,7 +15,7 @@ import pytest
 
 from pidward.kernel.limits import read_limit
 from pidward.kernel.pidfd import Pidfd
-from tests.e2e.rig import Rig, held, service
+from tests.e2e.rig import Rig, eventually, held, service
 
 OK = 0
 PAUSE = """
@@ -136,8 +136,7 @@ def test_more_workers_than_the_limit_of_open_files(rig: Rig) -> None:
     rig.up(prefix=["/bin/sh", "-c", 'ulimit -n 200; exec "$@"', "sh"])
     reason = rig.wait("web/300", "backing-off")["data"]["reason"]
     assert "pidward's limit of open files (nofile) is reached: raise it, or run fewer workers" in reason
-    told = rig.cli("status", "web/300")
-    assert "open files" in told.out
+    eventually(lambda: "open files" in rig.cli("status").out)
 
 
 # --- idle
