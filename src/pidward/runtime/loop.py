@@ -23,6 +23,10 @@ MAX_EVENTS = 1024
 later: what has been started competes with us for the processors (measured with 128: 1000 back in 190 ms, not 135)."""
 
 
+MANY_CANCELLED = 100
+"""From here on it is looked whether most timers are cancelled ones that wait for their time in vain."""
+
+
 class HasFileno(Protocol):
     """Anything with a descriptor."""
 
@@ -53,15 +57,18 @@ class Watch:
 class Timer:
     """A call in the future."""
 
-    __slots__ = ("callback", "when")
+    __slots__ = ("_loop", "callback", "when")
 
-    def __init__(self, when: Instant, callback: Callable[[], None]) -> None:
+    def __init__(self, loop: "Loop", when: Instant, callback: Callable[[], None]) -> None:
+        self._loop = loop
         self.when = when
         self.callback: Callable[[], None] | None = callback
 
     def cancel(self) -> None:
         """The call will not happen; harmless when it has."""
-        self.callback = None
+        if self.callback is not None:
+            self.callback = None
+            self._loop._cancelled += 1
 
 
 class Loop:
@@ -76,6 +83,7 @@ class Loop:
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._next_token = count(1)
         self._timers: list[tuple[float, int, Timer]] = []
+        self._cancelled = 0  # of those, at most: some may have left by themselves
         self._kernel_timer = KernelTimer()
         self._armed: Instant | None = None
         self._running = False
@@ -97,7 +105,11 @@ class Loop:
 
     def call_at(self, when: Instant, callback: Callable[[], None]) -> Timer:
         """Call once, at or shortly after an instant."""
-        timer = Timer(when, callback)
+        if self._cancelled > MANY_CANCELLED and self._cancelled > len(self._timers) // 2:
+            self._timers = [entry for entry in self._timers if entry[2].callback is not None]
+            heapq.heapify(self._timers)
+            self._cancelled = 0
+        timer = Timer(self, when, callback)
         heapq.heappush(self._timers, (when, next(self._next_token), timer))
         return timer
 

@@ -232,10 +232,10 @@ class Supervision:
         spec = self._core.spec(seat.name)
         try:
             plan = make_plan(spec, seat.name, self._places(seat), self._inherited)
-        except PlanError as error:
+            seat.prepared = self._spawner.prepare(plan)
+        except (PlanError, ValueError, OverflowError) as error:  # a NUL byte, a number that no user can have
             self.feed(on.SpawnFailed(seat.name, str(error)))
             return False
-        seat.prepared = self._spawner.prepare(plan)
         return True
 
     def _places(self, seat: Seat) -> Places:
