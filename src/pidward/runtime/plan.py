@@ -133,9 +133,9 @@ def _find_user(spec: ServiceSpec) -> _User | None:
     import pwd  # noqa: PLC0415 - few services name a user
 
     try:
-        entry = pwd.getpwuid(int(wanted)) if wanted.isdigit() else pwd.getpwnam(wanted)
+        entry = pwd.getpwuid(int(wanted)) if wanted.isdecimal() else pwd.getpwnam(wanted)
     except KeyError:
-        if wanted.isdigit():  # a number needs no entry; containers run so
+        if wanted.isdecimal():  # a number needs no entry; containers run so
             return _User(wanted, int(wanted), int(wanted), "/", "/bin/sh")
         raise PlanError(f"user {wanted!r} does not exist; check service.{spec.name}.user") from None
     return _User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell or "/bin/sh")
@@ -157,7 +157,7 @@ def _ids(spec: ServiceSpec, user: _User | None) -> Ids | None:
 
 
 def _group_id(spec: ServiceSpec, key: str, group: str) -> int:
-    if group.isdigit():
+    if group.isdecimal():
         return int(group)
     import grp  # noqa: PLC0415 - few services name a group
 
