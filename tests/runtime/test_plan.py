@@ -142,7 +142,7 @@ def test_without_a_user_nobody_changes() -> None:
 )
 def test_who_does_not_exist(keys: dict[str, object], said: str) -> None:
     with pytest.raises(PlanError) as caught:
-        make_plan(spec(**keys), NAME, PLACES, {})  # type: ignore[arg-type]
+        make_plan(spec(**keys), NAME, PLACES, {})
     assert str(caught.value) == said
 
 
@@ -174,13 +174,17 @@ def test_places() -> None:
         (Failure("exec", errno.ETXTBSY), 'cannot execute "/bin/true": Text file busy (stage exec, ETXTBSY); {command}'),
         (
             Failure("cwd", errno.EACCES),
-            "cannot enter its working directory '.': Permission denied (stage cwd, EACCES); "
-            "check service.web.working_dir",
+            (
+                "cannot enter its working directory '.': Permission denied (stage cwd, EACCES); "
+                "check service.web.working_dir"
+            ),
         ),
         (
             Failure("ids", errno.EPERM),
-            "cannot become its user and groups: Operation not permitted (stage ids, EPERM); "
-            "check service.web.user; changing user needs root",
+            (
+                "cannot become its user and groups: Operation not permitted (stage ids, EPERM); "
+                "check service.web.user; changing user needs root"
+            ),
         ),
         (Failure("new-stage", 9999), "cannot new-stage: Unknown error 9999 (stage new-stage, 9999); please report it"),
     ],
