@@ -176,3 +176,26 @@ def test_as_a_module() -> None:
     assert ended.status == 0
     assert ended.out.startswith("pidward ")
     assert ended.out == pidward("--version").out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "status", "status --json", "events", "down", "stop --all", "start web", "restart db", "reload",
+        "signal HUP web", "kill web",
+    ],
+)  # fmt: skip
+def test_a_named_file_must_be_the_one_that_runs(supervisor: Supervisor, tmp_path: Path, words: str) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("")
+    ended = supervisor.run("-c", str(other), "--socket", supervisor.path, *words.split())
+    assert (ended.status, ended.out) == (1, "")
+    assert f"at {supervisor.path} runs /etc/pidward/pidward.toml, not {other}; use --instance NAME" in ended.err
+    assert supervisor.desk.asked == []
+
+
+def test_the_same_file_by_another_name(supervisor: Supervisor, tmp_path: Path) -> None:
+    (tmp_path / "link.toml").symlink_to("/etc/pidward/pidward.toml")
+    words = ("--socket", supervisor.path, "restart", "db", "-c")
+    assert supervisor.run(*words, str(tmp_path / "link.toml")).status == 0
+    assert supervisor.run(*words, "/etc/pidward/../pidward/pidward.toml").status == 0

@@ -105,10 +105,11 @@ def test_a_second_one_is_refused(home: Home) -> None:
     assert home.run("up", "--detach").status == 0
     ended = home.run("up", "--detach")
     assert (ended.status, ended.out) == (1, "")
-    assert "runs already and answers at" in ended.err
+    assert f"runs already, with {home.file}, and answers at" in ended.err
     ended = home.run("up")
     assert (ended.status, ended.out) == (1, "")
     assert "running already" in ended.err
+    assert ended.err.endswith(f"/run/control.sock runs {home.file}\n")
     assert home.run("status").status == 0
 
 

@@ -1,5 +1,7 @@
 """Speaking to the supervisor: a connection whose errors are the command's. Lean."""
 
+import os
+
 from pidward.cli.failure import DENIED, FAILED, NOT_RUNNING, UNREACHABLE, USAGE, Failure
 from pidward.cli.paths import socket_of
 from pidward.control.client import CallFailed, Client, NotAllowed, Unreachable
@@ -10,24 +12,55 @@ if TYPE_CHECKING:
 
 
 class Asking:
-    """``with Asking(here) as client``: what goes wrong inside becomes a Failure with its exit status."""
+    """``with Asking(here) as client``: what goes wrong inside becomes a Failure with its exit status.
+
+    A file that was named on the command line must be the one that the supervisor runs: the socket of an instance
+    says nothing about that, and another supervisor's workers are not what was meant.
+    """
 
     def __init__(self, here: "Here") -> None:
-        self._path = socket_of(here)
+        self._path, self._config = socket_of(here), here.config
         self._client: Client | None = None
 
     def __enter__(self) -> Client:
         try:
             self._client = Client(self._path)
-        except (Unreachable, NotAllowed) as error:
-            raise explained(error) from None
+            if self._config is not None:
+                self._check_file(self._client, self._config)
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self._client
+
+    def _check_file(self, client: Client, config: str) -> None:
+        running = str(supervisor_of(client)["config"])
+        if os.path.realpath(running) != os.path.realpath(config):
+            raise Failure(
+                FAILED,
+                f"the supervisor at {self._path} runs {running}, not {config}; use --instance NAME, or leave -c away",
+            )
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._client is not None:
             self._client.close()
         if isinstance(error, Unreachable | NotAllowed | CallFailed):
             raise explained(error) from None
+
+
+def supervisor_of(client: Client) -> dict[str, object]:
+    """What the supervisor says about itself."""
+    about = client.call("About", {})["supervisor"]
+    assert isinstance(about, dict)
+    return about
+
+
+def who_answers(socket: str) -> dict[str, object] | None:
+    """What the supervisor at a socket says about itself; None when nobody answers there."""
+    try:
+        with Client(socket) as client:
+            return supervisor_of(client)
+    except (Unreachable, NotAllowed, CallFailed):
+        return None
 
 
 def explained(error: Exception) -> Failure:

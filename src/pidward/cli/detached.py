@@ -3,10 +3,10 @@
 import os
 import sys
 
+from pidward.cli.ask import who_answers
 from pidward.cli.failure import FAILED, OK, USAGE, Failure
 from pidward.cli.here import Here
 from pidward.cli.paths import SOCKET_NAME
-from pidward.control.client import Client, Unreachable
 from pidward.control.jsontext import encode
 from pidward.core.model import ExitStatus
 from pidward.runtime.detach import Background
@@ -22,9 +22,10 @@ MAX_QUOTED = 4000
 def start_detached(here: Here, chosen: Options) -> int:
     """Start it, and say how that went."""
     socket = os.path.join(chosen.runtime_dir, SOCKET_NAME)
-    running = _answering(socket)
+    running = who_answers(socket)
     if running is not None:
-        raise Failure(FAILED, f"supervisor {running} runs already and answers at {socket}; see `pidward status`")
+        who = f"supervisor {running['process']} runs already, with {running['config']}, and answers at {socket}"
+        raise Failure(FAILED, f"{who}; see `pidward status`, or start another with --instance NAME")
     os.makedirs(chosen.state_dir, 0o700, exist_ok=True)
     output = os.path.join(chosen.state_dir, OUTPUT_NAME)
     before = os.path.getsize(output) if os.path.exists(output) else 0
@@ -53,19 +54,10 @@ def _await(supervisor: Background, socket: str, output: str, before: int) -> Non
         status = supervisor.wait(GLANCE)
         if status is not None:
             raise _failure(status, output, before)
-        if _answering(socket) == str(supervisor.process):
+        running = who_answers(socket)
+        if running is not None and running["process"] == str(supervisor.process):
             return
     raise Failure(FAILED, f"supervisor {supervisor.process} runs, but does not answer at {socket}; see {output}")
-
-
-def _answering(socket: str) -> str | None:
-    """Who answers at the socket; None when nobody does."""
-    try:
-        with Client(socket) as client:
-            about = client.call("About", {})["supervisor"]
-    except Unreachable:
-        return None
-    return str(about["process"]) if isinstance(about, dict) else None
 
 
 def _failure(status: ExitStatus, output: str, before: int) -> Failure:

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from pidward.cli.ask import Asking
+from pidward.cli.ask import Asking, supervisor_of
 from pidward.cli.failure import FAILED, OK, USAGE, Failure
 from pidward.cli.here import Here
 from pidward.control.jsontext import encode
@@ -29,8 +29,7 @@ def run(here: Here, given: Any) -> int:
     except ValueError as error:
         raise Failure(USAGE, f"--timeout: {error}") from None
     with Asking(here) as client:
-        about = client.call("About", {})["supervisor"]
-        assert isinstance(about, dict)
+        about = supervisor_of(client)
         client.call("Down", {"at_once": given.now})
         ended = given.no_wait or client.wait_closed(timeout)
     if not ended:

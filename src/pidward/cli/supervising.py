@@ -42,7 +42,15 @@ def supervise(chosen: Options) -> int:
     try:
         return run(chosen)
     except (CannotStart, AlreadyRunning) as error:
-        raise Failure(FAILED, str(error)) from None
+        raise Failure(FAILED, f"{error}{_running_at(os.path.join(chosen.runtime_dir, SOCKET_NAME))}") from None
+
+
+def _running_at(socket: str) -> str:
+    """Which supervisor is in the way, when one is and answers."""
+    from pidward.cli.ask import who_answers  # for those who are refused, and not before
+
+    running = who_answers(socket)
+    return "" if running is None else f"; supervisor {running['process']} at {socket} runs {running['config']}"
 
 
 def _reader(path: str, configuration: Configuration) -> Callable[[], Configuration]:
