@@ -33,6 +33,12 @@ def test_the_others_wait_too(supervisor: Supervisor, command: str, phase: str) -
     assert str(asked[2]).startswith("root (pid " if os.geteuid() == 0 else "uid ")
 
 
+def test_results_are_in_the_order_of_the_file(supervisor: Supervisor) -> None:
+    assert supervisor.run("stop", "web/1").status == 0
+    ended = supervisor.run("start", "off", "web")  # web/2 runs already, so it is the first that is known
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["web/1", "web/2", "off/1"]
+
+
 def test_all_means_all(supervisor: Supervisor) -> None:
     assert supervisor.run("stop", "--all").status == 0
     assert supervisor.desk.asked[0][1] == [str(name) for name in supervisor.desk.workers]

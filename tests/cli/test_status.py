@@ -67,11 +67,26 @@ def test_no_services(serve: Serve) -> None:
     assert (ended.status, ended.out) == (0, "no services are configured\n")
 
 
+def test_services_without_workers(serve: Serve) -> None:
+    def prepare(desk: FakeDesk) -> None:
+        desk.empty = ("none", "nil")
+
+    supervisor = serve(prepare, {"web": 1})
+    _, web, *notes = supervisor.run("status").out.splitlines()
+    assert web.startswith("web/1 ")
+    assert notes == ["none: no workers (workers = 0)", "nil: no workers (workers = 0)"]
+    ended = supervisor.run("status", "nil")
+    assert (ended.status, ended.out) == (0, "nil: no workers (workers = 0)\n")
+    assert json.loads(supervisor.run("status", "nil", "--json").out)["without_workers"] == ["nil"]
+    ended = supervisor.run("start", "nil")
+    assert (ended.status, ended.out, ended.err) == (0, "", "nil: no workers (workers = 0)\n")
+
+
 def test_the_document(serve: Serve) -> None:
     ended = serve(in_trouble, {"web": 2, "db": 1}).run("status", "--json")
     document = json.loads(ended.out)
     assert ended.status == 3
-    assert list(document) == ["schema_version", "workers", "supervisor"]
+    assert list(document) == ["schema_version", "workers", "without_workers", "supervisor"]
     assert document["schema_version"] == 1
     crashed, running, stopped = document["workers"]
     assert crashed["last_exit"] == {"code": None, "signal": "SIGSEGV", "core_dumped": True, "source": "waitid"}

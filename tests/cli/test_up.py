@@ -101,6 +101,15 @@ def test_the_main_path(home: Home) -> None:
     assert "stopped by" in home.run("events", "db").out
 
 
+def test_a_service_without_workers_is_told_of(home: Home) -> None:
+    home.write('[service.web]\ncommand = ["/bin/true"]\nworkers = 0\n')
+    assert home.run("up", "--detach").status == 0
+    for words in (("status",), ("status", "web")):
+        assert home.run(*words).out == "web: no workers (workers = 0)\n"
+    assert home.run("start", "web").err == "web: no workers (workers = 0)\n"
+    assert json.loads(home.run("status", "--json").out)["supervisor"]["state_dir"] == f"{home.place}/state"
+
+
 def test_a_second_one_is_refused(home: Home) -> None:
     assert home.run("up", "--detach").status == 0
     ended = home.run("up", "--detach")

@@ -37,6 +37,8 @@ class FakeDesk:
         self.history: list[EventRow] = []
         self.subscribers: list[Callable[[EventRow], None]] = []
         self.trouble: tuple[str, ...] = ()
+        self.empty: tuple[str, ...] = ()  # services with workers = 0
+        self.state_dir = ""
         self.reload_error: Exception | None = None
         self.on_shutdown: Callable[[], None] = loop.stop
         self.workers: dict[WorkerName, Worker] = {}
@@ -72,10 +74,13 @@ class FakeDesk:
 
     def resolve(self, targets: Sequence[str]) -> list[WorkerName]:
         for target in targets:
-            if not any(target in (name.service, str(name)) for name in self.workers):
+            if target not in self.empty and not any(target in (name.service, str(name)) for name in self.workers):
                 close = [name.service for name in self.workers if name.service[:2] == target[:2]]
                 raise UnknownTarget(target, close[:1])
         return [n for n in self.workers if not targets or n.service in targets or str(n) in targets]
+
+    def without_workers(self, targets: Sequence[str]) -> list[str]:
+        return [name for name in self.empty if not targets or name in targets]
 
     def worker(self, name: WorkerName) -> Worker | None:
         return self.workers.get(name)
@@ -146,7 +151,9 @@ class FakeDesk:
         self.loop.call_at(self.loop.now(), self.on_shutdown)
 
     def about(self) -> About:
-        return About("1.2.3", own_process(), "default", "/etc/pidward/pidward.toml", 3661.5, self.trouble)
+        return About(
+            "1.2.3", own_process(), "default", "/etc/pidward/pidward.toml", 3661.5, self.trouble, self.state_dir
+        )
 
 
 def config_error() -> ConfigError:

@@ -41,11 +41,16 @@ def run(here: Here, given: Any) -> int:
     if not given.no_wait:
         asked |= {"wait": True, "timeout": timeout}
     with Asking(here) as client:
+        answer = client.call("Table", {"targets": given.targets})
         results = _results(here, client, METHODS[given.command], asked, timeout)
+    order = {line.partition("\t")[0]: place for place, line in enumerate(str(answer["table"]).splitlines())}
+    results.sort(key=lambda result: order.get(str(result["worker"]), len(order)))
     if here.json:
         print(encode({"schema_version": 1, "results": results}))
     else:
         _print(here, results, waited=not given.no_wait)
+    for service in _strings(answer["without_workers"]):
+        here.say(f"{service}: no workers (workers = 0)")
     return OK if all(result["reached"] for result in results) else FAILED
 
 
@@ -72,6 +77,11 @@ def _results(
 def _list(answer: dict[str, object]) -> list[dict[str, object]]:
     results = answer.get("results")
     return results if isinstance(results, list) else []
+
+
+def _strings(value: object) -> list[str]:
+    assert isinstance(value, list)
+    return [str(one) for one in value]
 
 
 def _print(here: Here, results: Iterable[dict[str, object]], waited: bool) -> None:

@@ -31,9 +31,14 @@ def run(here: "Here", given: "Any") -> int:
             return _print_json(client.call("Status", {"targets": given.targets}))
         answer = client.call("Table", {"targets": given.targets})
     rows = [line.split("\t") for line in str(answer["table"]).splitlines()]
-    trouble = answer["trouble"]
+    empty, trouble = answer["without_workers"], answer["trouble"]
+    assert isinstance(empty, list)
     assert isinstance(trouble, list)
-    sys.stdout.write(_page(rows, [str(sentence) for sentence in trouble], here.paints(sys.stdout)))
+    notes = [f"{service}: no workers (workers = 0)" for service in empty]
+    if not rows and not notes:
+        notes = ["no services are configured"]
+    notes += [f"supervisor: {printable(str(sentence))}" for sentence in trouble]
+    sys.stdout.write(_page(rows, notes, here.paints(sys.stdout)))
     return OK if all(row[-1] == "1" for row in rows) else NOT_RUNNING
 
 
@@ -48,7 +53,7 @@ def _print_json(answer: dict[str, object]) -> int:
     return OK if all(worker["as_wanted"] for worker in workers) else NOT_RUNNING
 
 
-def _page(rows: list[list[str]], trouble: list[str], colours: bool) -> str:
+def _page(rows: list[list[str]], notes: list[str], colours: bool) -> str:
     lines = [HEADER, *map(_cells, rows)]
     filled = columns(lines, _RIGHT)
     if colours:
@@ -56,11 +61,8 @@ def _page(rows: list[list[str]], trouble: list[str], colours: bool) -> str:
             cells[_PHASE] = paint(cells[_PHASE], PHASE_COLOURS.get(row[1], BOLD))
         filled[0][0] = f"\x1b[{BOLD}m{filled[0][0]}"
         filled[0][-1] += "\x1b[0m"
-    page = "".join(["  ".join(cells) + "\n" for cells in filled]) if rows else "no services are configured\n"
-    for sentence in trouble:
-        line = f"supervisor: {printable(sentence)}"
-        page += (paint(line, YELLOW) if colours else line) + "\n"
-    return page
+    page = "".join(["  ".join(cells) + "\n" for cells in filled]) if rows else ""
+    return page + "".join([(paint(note, YELLOW) if colours else note) + "\n" for note in notes])
 
 
 def _cells(row: list[str]) -> list[str]:

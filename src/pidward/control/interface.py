@@ -38,14 +38,15 @@ type Worker (
   last_exit: ?Exit
 )
 
-# The supervisor itself. trouble: what is degraded now, in sentences.
+# The supervisor itself. trouble: what is degraded now, in sentences. state_dir: where its record and its logs are.
 type Supervisor (
   version: string,
   process: string,
   instance: string,
   config: string,
   uptime: float,
-  trouble: []string
+  trouble: []string,
+  state_dir: string
 )
 
 # What became of one worker. reached: it is what was asked for, or, when nobody waited, the request was accepted.
@@ -57,12 +58,12 @@ type Signalled (worker: string, process: string)
 # Something that happened. wall is in seconds since 1970, for display only; order is by seq, which only rises.
 type Event (seq: int, wall: float, kind: string, worker: string, text: string, data: object)
 
-# The state of workers and of the supervisor.
-method Status(targets: ?[]string) -> (workers: []Worker, supervisor: Supervisor)
+# The state of workers and of the supervisor. without_workers: services of the targets that have workers = 0.
+method Status(targets: ?[]string) -> (workers: []Worker, without_workers: []string, supervisor: Supervisor)
 
 # The same for a screen, cheap to make and to read: a line a worker, tabs between name, phase, PID:INODE, uptime,
 # restarts, last exit, reason, and 1 or 0 for as_wanted; "-" stands for nothing. trouble is the supervisor's.
-method Table(targets: ?[]string) -> (table: string, trouble: []string)
+method Table(targets: ?[]string) -> (table: string, without_workers: []string, trouble: []string)
 
 # Want workers up. With wait the reply comes when each has got there or cannot; with more as well, each as soon as it
 # is known, in replies of its own. timeout bounds the waiting.

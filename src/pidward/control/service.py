@@ -79,13 +79,15 @@ class Service:
         """All about workers."""
         now = self._desk.now()
         workers = [show_worker(worker, now) for worker in self._workers(targets or ())]
-        return {"workers": workers, "supervisor": show_about(self._desk.about())}
+        without = self._desk.without_workers(targets or ())
+        return {"workers": workers, "without_workers": without, "supervisor": show_about(self._desk.about())}
 
     def Table(self, _talk: Conversation, targets: list[str] | None = None) -> Parameters:  # noqa: N802
         """The same for a screen."""
         now = self._desk.now()
         table = "".join([show_row(worker, now) for worker in self._workers(targets or ())])
-        return {"table": table, "trouble": list(self._desk.about().trouble)}
+        without = self._desk.without_workers(targets or ())
+        return {"table": table, "without_workers": without, "trouble": list(self._desk.about().trouble)}
 
     def About(self, _talk: Conversation) -> Parameters:  # noqa: N802
         """The supervisor alone."""

@@ -73,6 +73,7 @@ def show_about(about: About) -> dict[str, object]:
         "config": about.config,
         "uptime": about.uptime,
         "trouble": list(about.trouble),
+        "state_dir": about.state_dir,
     }
 
 

@@ -29,10 +29,11 @@ class Answers:
         config: str,
         read_configuration: Callable[[], Configuration],
         trouble: Callable[[], Sequence[str]],
+        state_dir: str = "",
     ) -> None:
         self._loop, self._supervision, self._core, self._store = loop, supervision, supervision.core, store
         self._instance, self._version, self._config = instance, version, config
-        self._read_configuration, self._trouble = read_configuration, trouble
+        self._read_configuration, self._trouble, self._state_dir = read_configuration, trouble, state_dir
         self._started = loop.now()
         self._process = Pidfd.own().id
 
@@ -55,6 +56,11 @@ class Answers:
 
         known = {name.service for name in workers} | {str(name) for name in workers}
         raise UnknownTarget(target, difflib.get_close_matches(target, sorted(known), n=2))
+
+    def without_workers(self, targets: Sequence[str]) -> list[str]:
+        """The services among the targets, or with none among all, that are configured with ``workers = 0``."""
+        services = self._core.configuration.services
+        return [s.name for s in services if s.workers == 0 and (not targets or s.name in targets)]
 
     def worker(self, name: WorkerName) -> Worker | None:
         """The worker's state; None when it was removed from the configuration."""
@@ -127,5 +133,5 @@ class Answers:
         """Facts about the supervisor."""
         return About(
             self._version, self._process, self._instance, self._config, self._loop.now() - self._started,
-            tuple(self._trouble()),
+            tuple(self._trouble()), self._state_dir,
         )  # fmt: skip

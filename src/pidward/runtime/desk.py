@@ -33,6 +33,7 @@ class About(NamedTuple):
     config: str
     uptime: float  # seconds
     trouble: tuple[str, ...]  # what is degraded now, in sentences; empty: nothing
+    state_dir: str = ""  # where the record, the spools and the logs are
 
 
 class Desk(Protocol):
@@ -40,6 +41,9 @@ class Desk(Protocol):
 
     def resolve(self, targets: Sequence[str]) -> list[WorkerName]:
         """Turn "web", "web/2" or nothing (all) into workers, in order of the file. Raises UnknownTarget."""
+
+    def without_workers(self, targets: Sequence[str]) -> list[str]:
+        """The services among the targets, or with none among all, that are configured with ``workers = 0``."""
 
     def worker(self, name: WorkerName) -> Worker | None:
         """The worker's state; None when it was removed from the configuration."""

@@ -104,7 +104,7 @@ def run(options: Options) -> int:
         )  # fmt: skip
         answers = Answers(
             loop, supervision, store, instance=options.instance, version=__version__, config=options.config_path,
-            read_configuration=options.read_configuration, trouble=troubles.sentences,
+            read_configuration=options.read_configuration, trouble=troubles.sentences, state_dir=options.state_dir,
         )  # fmt: skip
         stack.enter_context(closing(options.serve(loop, answers)))
         supervision.subscribe(lambda row: _announce(row, options.announce))
