@@ -34,6 +34,8 @@ from pidward.store.store import Store
 SPAWN_THREADS = 2
 START_BATCH = 256
 """Workers started together at the beginning; more at a time only take more memory at once."""
+REAP_AGAIN = 1.0
+"""Seconds until orphans that could not be reaped are looked for again."""
 SPARE_DESCRIPTORS = 24
 """Never given to workers: clients, cgroup files, the store and the log pump need some."""
 OTHER_DESCRIPTORS = 512
@@ -393,7 +395,10 @@ class Supervision:
     def reap_orphans(self) -> None:
         """Children that came to us when their parents ended are reaped; trees that wait to be empty are looked at."""
         known = {seat.pidfd.id.pid for seat in self._seats.values() if seat.pidfd is not None}
-        reap_orphans(known | {self._pump.pid} if self._pump.pid else known)
+        try:
+            reap_orphans(known | {self._pump.pid} if self._pump.pid else known)
+        except (KernelError, OSError):  # no descriptor to look with
+            self._loop.call_at(Instant(self._loop.now() + REAP_AGAIN), self.reap_orphans)
 
     def reconfigure(self, configuration: Configuration, by: str) -> None:
         """Change what changed; what runs unchanged is not touched."""
