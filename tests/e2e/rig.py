@@ -33,6 +33,8 @@ from pidward.kernel.wait import reap, wait_exit
 SRC = str(Path(__file__).parents[2] / "src")
 PATIENCE = Seconds(20.0)
 """Only a hang takes this long."""
+GLANCE = Seconds(0.002)
+"""Between two tries to connect, while the supervisor's end is waited for."""
 SLEEP = ["sleep", "infinity"]
 
 Event = dict[str, Any]
@@ -133,21 +135,23 @@ class Rig:
 
     def up(self, *words: str, **more: Any) -> None:
         """Start ``pidward up`` and wait until it answers."""
-        before = len(self.said)
         self.begin(*words, **more)
-        self.wait_said(" started with ", before)
+        self.await_answer()
 
     def await_answer(self) -> None:
         """Wait until it answers, whatever it says."""
 
-        def answers() -> bool:
-            try:
-                self.call("About")
-            except Unreachable:
-                return False
-            return True
+        deadline = time.monotonic() + PATIENCE
+        while not self._answers():
+            assert not wait_exit(self.process, GLANCE), f"it has ended\n{self.text}"
+            assert time.monotonic() < deadline, f"it does not answer\n{self.text}"
 
-        eventually(answers)
+    def _answers(self) -> bool:
+        try:
+            self.call("About")
+        except Unreachable:
+            return False
+        return True
 
     def wait_end(self) -> ExitStatus:
         """How the supervisor ended."""
@@ -304,6 +308,8 @@ class Rig:
                 problems.append("the supervisor did not end")
                 self.signal(signal.SIGKILL)
             self.wait_end()
+            if not self.leaves and (groups := [group.path for group in groups_of(self.instance)]):
+                problems.append(f"cgroups were left: {groups}")
         left = self._clear()
         if left and not self.leaves:
             problems.append(f"left behind: {left}")

@@ -125,6 +125,18 @@ def test_all_of_them(rig: Rig) -> None:
     assert {worker["phase"] for worker in rig.status().values()} == {"ready"}
 
 
+def test_the_last_of_the_file_is_stopped_first(rig: Rig) -> None:
+    rig.configure(service("a", workers=2), service("b"))
+    rig.up()
+    rig.wait_all("a", 2)
+    rig.wait("b/1", "ready")
+    rig.cli("stop", "--all")
+    for name in ("a/1", "a/2", "b/1"):
+        rig.wait(name, "stopped")
+    asked = [event["worker"] for event in rig.events.seen if event["data"].get("after") == "stopping"]
+    assert asked == ["b/1", "a/2", "a/1"]
+
+
 def test_names_that_nobody_has(rig: Rig) -> None:
     rig.configure(service("web"))
     rig.up()

@@ -3,13 +3,14 @@
 import os
 import resource
 import signal
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
 from pidward.kernel import abi
-from tests.e2e.rig import SLEEP, Rig, eventually, held, is_alive, service
+from tests.e2e.rig import SLEEP, Rig, ends, eventually, held, is_alive, service
 
 OK, NOT_RUNNING = 0, 3
 FAST = {"delay": "20ms", "max_delay": "20ms", "burst": 0}
@@ -73,28 +74,28 @@ def test_workers_come_when_descriptors_do(rig: Rig) -> None:
     eventually(lambda: descriptors(rig) == before)
 
 
-def test_descriptors_taken_by_others_leave_room_for_answers(rig: Rig) -> None:
-    """Connections of clients are limited too, and an exhausted table does not end anything."""
-    from _socket import AF_UNIX, SOCK_STREAM, socket
-
-    rig.configure(service("web", workers=3, restart=FAST))
-    rig.up(prefix=limited("-n 64"))
-    rig.wait_all("web", 3)
-    clients = []
-    for _ in range(100):
-        client = socket(AF_UNIX, SOCK_STREAM)
-        client.settimeout(5)
-        try:
+@pytest.mark.parametrize(
+    "mask", ["", "cgroup2", "cgroup2,cgroup1", "native"], ids=["native", "cgroup1", "walk", "python"]
+)
+def test_clients_take_all_descriptors(rig: Rig, mask: str) -> None:
+    """An exhausted table ends nothing: deaths are noticed, and all is well again when the clients have left."""
+    rig.configure(service("web", workers=3, restart=FAST), service("db", logs={"mode": "file"}))
+    rig.up(prefix=limited("-n 64"), mask=mask)
+    ready = rig.wait_all("web", 3)
+    rig.wait("db/1", "ready")
+    clients = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(60)]
+    try:
+        for client in clients:
             client.connect(rig.socket)
-        except OSError:
+        for event in ready.values():
+            with held(event["data"]["process"]) as worker:
+                worker.signal(signal.SIGKILL)
+                assert ends(worker)
+        for name in ready:
+            rig.events.find(name, lambda e: "killed by SIGKILL" in e["text"], f"{name} killed")
+    finally:
+        for client in clients:
             client.close()
-            break
-        clients.append(client)
-    with held(rig.events.of("web/1")[-1]["data"]["process"]) as worker:
-        worker.signal(signal.SIGKILL)
-    rig.wait("web/1", "starting", "killed by SIGKILL")
-    for client in clients:
-        client.close()
     rig.await_answer()
     eventually(lambda: {worker["phase"] for worker in rig.status().values()} == {"ready"})
 

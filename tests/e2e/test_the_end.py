@@ -1,5 +1,6 @@
 """How a supervisor ends, what it takes with it, and what comes after one that was killed."""
 
+import os
 import signal
 import sqlite3
 from pathlib import Path
@@ -152,6 +153,7 @@ def test_detached_it_goes_on_by_itself(rig: Rig) -> None:
             with rig.hold("web/1") as worker:
                 assert rig.cli("down").status == OK
                 assert ends(supervisor)
+                os.waitid(os.P_PIDFD, supervisor.fileno(), os.WEXITED)  # the command ran here: it is our child
                 assert not is_alive(worker)
     finally:
         rig.cli("down", "--now")

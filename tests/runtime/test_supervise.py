@@ -14,6 +14,7 @@ from pidward.core.model import Phase, Source, Wanted
 from pidward.core.spec import RestartPolicy
 from pidward.core.units import Seconds
 from pidward.kernel.cgroup import Located, look_for
+from pidward.kernel.errors import Exhausted
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Failure
 from pidward.kernel.wait import wait_exit
@@ -169,16 +170,61 @@ def test_who_is_restarted_at_its_gate_comes_again(gated: Bench) -> None:
     assert gated.worker.restarts == 0
 
 
+def zombies() -> set[str]:
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return {child for child in children if ") Z " in Path(f"/proc/{child}/stat").read_text()}
+
+
 def test_a_program_that_is_missing_is_told_at_the_gate(gated: Bench) -> None:
+    before = zombies()
     gated.load(web(command=("/nowhere",)))
     gated.turn_until_phase(Phase.BACKING_OFF)
     assert "stage exec, ENOENT" in gated.reasons[-1]
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    ours = [child for child in children if ") Z " in Path(f"/proc/{child}/stat").read_text()]
-    assert ours == []
+    assert zombies() <= before
 
 
 # --- ends
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), Exhausted("look")])
+def test_orphans_are_reaped_later_when_they_cannot_be_now(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(supervise, "REAP_AGAIN", 0.01)
+    calls: list[object] = []
+
+    def reap(known: object) -> None:
+        calls.append(known)
+        if len(calls) < 3:
+            raise error
+
+    monkeypatch.setattr(supervise, "reap_orphans", reap)
+    bench.load(web())
+    bench.supervision.reap_orphans()
+    bench.turn_until(lambda: len(calls) == 3)
+    assert {at_gate(bench).id.pid} <= calls[0]  # type: ignore[operator]
+
+
+def test_a_tree_that_cannot_be_looked_at_is_looked_at_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While descriptors are short, nobody knows whether something was left behind; then it is killed as if it were."""
+    bench.load(web())
+    bench.turn_until_phase(Phase.READY)
+    seat = bench.supervision.seat(WEB)
+    assert seat is not None
+    kind = type(seat.tree)
+    answers = [Exhausted("look")] * 5
+
+    def is_populated(_self: object) -> bool:
+        if answers:
+            raise answers.pop()
+        return False
+
+    monkeypatch.setattr(kind, "is_populated", is_populated)
+    at_gate(bench).signal(signal.SIGKILL)
+    bench.turn_until(lambda: bench.worker.restarts == 1)
+    bench.turn_until_phase(Phase.READY)
+    assert "killing" in bench.phases
+    assert answers == []
 
 
 def test_a_status_that_somebody_else_took_is_still_true(bench: Bench) -> None:
