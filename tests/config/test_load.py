@@ -31,7 +31,7 @@ def service(keys: str, before: str = "") -> ServiceSpec:
 
 def test_defaults_are_those_of_the_core() -> None:
     configuration = parse("[service.web]\ncommand = ['x']", "f")
-    assert configuration.services == (ServiceSpec("web", Execution(("x",)), origin="f:2:1"),)
+    assert configuration.services == (ServiceSpec("web", Execution(("x",)), origin="f:2:11"),)
     assert configuration.settings == Settings()
     assert configuration.path == "f"
 

@@ -208,7 +208,7 @@ def test_stop_while_the_spawn_is_on_its_way():
 def test_a_program_that_cannot_start_is_tried_again_with_delay():
     life = Simulation(service(restart=policy(delay=1.0)), behave=always(cannot_start="no such file")).until(0.5)
     assert life.worker("web/1").phase is Phase.BACKING_OFF
-    assert life.worker("web/1").reason == "no such file; starts again in 1s"
+    assert life.worker("web/1").reason == "no such file; starts again after 1s"
 
 
 def test_a_program_that_cannot_start_fails_when_the_policy_is_never():

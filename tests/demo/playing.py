@@ -36,7 +36,6 @@ class Traces:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.instances: set[str] = set()  # what is behind "pidward-demo-" in the names of their directories
-        self._mounts = MOUNTS.read_text()
 
     def note_instances(self) -> None:
         """Remember the demos that are under way."""
@@ -45,7 +44,7 @@ class Traces:
     def found(self) -> list[str]:
         """All of them."""
         files = [str(path) for path in self.directory.iterdir()]
-        mounts = [] if MOUNTS.read_text() == self._mounts else ["a mount"]
+        mounts = [line for line in MOUNTS.read_text().splitlines() if str(self.directory) in line]
         return [*files, *mounts, *_processes(str(self.directory)), *_groups(self.instances)]
 
 

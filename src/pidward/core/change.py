@@ -11,7 +11,7 @@ class Consequence(enum.Enum):
 
     ADD = "added"
     REMOVE = "removed"
-    RESTART = "restarted"
+    RESTART = "restarting"
     SCALE = "scaled"
     ADOPT = "changed in place"
 

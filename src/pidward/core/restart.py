@@ -67,10 +67,10 @@ def next_delay(policy: RestartPolicy, failures: int) -> Seconds:
     return Seconds(delay)
 
 
-def jittered(delay: Seconds, jitter: float, name: WorkerName, restarts: int) -> Seconds:
+def jittered(delay: Seconds, policy: RestartPolicy, name: WorkerName, restarts: int) -> Seconds:
     """Move a delay by up to ``jitter`` of itself, differently from worker to worker and from restart to restart.
 
     Jitter exists to keep workers from marching in step; a hash does that, and a life replayed gives the same life.
     """
     spread = crc32(f"{name}#{restarts}".encode()) / 2**31 - 1  # in [-1, 1)
-    return Seconds(max(0.0, delay * (1 + jitter * spread)))
+    return Seconds(min(max(0.0, delay * (1 + policy.jitter * spread)), policy.max_delay))

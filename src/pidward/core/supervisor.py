@@ -62,9 +62,8 @@ class Supervisor:
             self._specs[spec.name] = spec
             for number in range(1, spec.workers + 1):
                 name = WorkerName(spec.name, number)
-                default = Wanted.UP if spec.autostart else Wanted.DOWN
-                wanted = (Wanted.UP if spec.name in chosen else Wanted.DOWN) if chosen else wishes.get(name, default)
-                yield from self._add(name, wanted, "pidward, at its start", now)
+                why_down = _why_down(spec, chosen, wishes.get(name))
+                yield from self._add(name, "pidward, at its start", now, why_down)
 
     def step(self, event: Event, now: Instant) -> list[Action]:
         """Take one event in; what is to be done, in order. Events about unknown workers are late, and ignored."""
@@ -97,10 +96,12 @@ class Supervisor:
                 actions += self._shutdown(ShutdownAsked(stop_all.reason), now)
         return actions
 
-    def _add(self, name: WorkerName, wanted: Wanted, by: str, now: Instant) -> list[Action]:
-        worker = self.workers[name] = new_worker(name, wanted, now)
-        if wanted is Wanted.DOWN:
-            return [Record(name, None, worker.phase, worker.reason, wanted)]
+    def _add(self, name: WorkerName, by: str, now: Instant, why_down: str = "") -> list[Action]:
+        """A new worker, which is started unless there is a reason why not."""
+        if why_down:
+            worker = self.workers[name] = new_worker(name, Wanted.DOWN, now, why_down)
+            return [Record(name, None, worker.phase, worker.reason, worker.wanted)]
+        self.workers[name] = new_worker(name, Wanted.UP, now)
         actions = self._step_worker(StartAsked(name, by), now)
         assert isinstance(actions[0], Record)
         return [actions[0]._replace(before=None), *actions[1:]]
@@ -187,14 +188,14 @@ class Supervisor:
                 actions += self._step_worker(StopAsked(name, by), now)
                 if name in self._leaving and self.workers[name].phase.is_final:
                     actions.append(self._forget(self.workers[name]))
-        wanted = Wanted.UP if service in self._specs and self._specs[service].autostart else Wanted.DOWN
+        why_down = _why_down(self._specs[service], set(), None) if workers else ""
         for number in range(1, workers + 1):
             name = WorkerName(service, number)
             if name in self._leaving:  # it was on its way out, and is wanted again
                 self._leaving.discard(name)
                 actions += self._step_worker(StartAsked(name, by), now)
             elif name not in self.workers:
-                actions += self._add(name, wanted, by, now)
+                actions += self._add(name, by, now, why_down)
         return actions
 
     def _replace(self, service: str, by: str, now: Instant) -> list[Action]:
@@ -211,3 +212,12 @@ class Supervisor:
         place = {s.name: i for i, s in enumerate(self.configuration.services)}
         last = len(place)
         self.workers = {n: self.workers[n] for n in sorted(self.workers, key=lambda n: (place.get(n.service, last), n))}
+
+
+def _why_down(spec: ServiceSpec, chosen: set[str], wish: Wanted | None) -> str:
+    """Why a worker is not started with the supervisor; empty when it is."""
+    if chosen:
+        return "" if spec.name in chosen else "not among the services that were named at the start"
+    if wish is Wanted.DOWN:
+        return "stopped by an operator, before pidward was started"
+    return "" if spec.autostart or wish is Wanted.UP else "autostart is off"

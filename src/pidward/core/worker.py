@@ -45,9 +45,9 @@ KILL_AGAIN = Seconds(5.0)
 """SIGKILL is sent again after this long; it changes nothing for the dying and catches what was missed."""
 
 
-def new_worker(name: WorkerName, wanted: Wanted, now: Instant) -> Worker:
+def new_worker(name: WorkerName, wanted: Wanted, now: Instant, reason: str = "not started yet") -> Worker:
     """A worker that has never run."""
-    return Worker(name, wanted, Phase.STOPPED, "not started yet", since=now)
+    return Worker(name, wanted, Phase.STOPPED, reason, since=now)
 
 
 def step(worker: Worker, spec: ServiceSpec, event: WorkerEvent, now: Instant) -> Step:
@@ -276,8 +276,8 @@ def _try_again(worker: Worker, spec: ServiceSpec, why: str, now: Instant) -> Ste
         return _limit_reached(worker, spec, why, now)
     if delay <= 0:
         return _start_again(worker, policy.burst, why, now)
-    delay = jittered(delay, policy.jitter, worker.name, worker.restarts)
-    reason = f"{why}; starts again in {format_duration(delay)}"
+    delay = jittered(delay, policy, worker.name, worker.restarts)
+    reason = f"{why}; starts again after {format_duration(delay)}"
     until = Instant(now + delay)
     worker, record = _enter(worker, Phase.BACKING_OFF, reason, now, worker.last_exit, process=None, until=until)
     return worker, [record]
@@ -289,7 +289,7 @@ def _limit_reached(worker: Worker, spec: ServiceSpec, why: str, now: Instant) ->
     match policy.then:
         case Exhausted.SLOW:
             delay = Seconds(max(policy.max_delay, 1.0))  # a slow lane without a delay would be a busy loop
-            reason = f"{limit}: slow lane, tries again in {format_duration(delay)}"
+            reason = f"{limit}: slow lane, tries again after {format_duration(delay)}"
             until = Instant(now + delay)
             worker, record = _enter(worker, Phase.SLOW_LANE, reason, now, worker.last_exit, process=None, until=until)
             return worker, [record]

@@ -84,6 +84,16 @@ def wait_exit(process: Pidfd, timeout: Seconds | None = None) -> bool:
     return bool(poll.poll(None if timeout is None else max(0, timeout * 1000)))
 
 
+def wait_reaped(process: Pidfd, timeout: Seconds) -> bool:
+    """Block until somebody has reaped the process, and its number is free; False when the time is over first.
+
+    Kernel: EPOLLHUP on a pidfd, Linux 6.9. Before, this waits out the time.
+    """
+    poll = select.poll()
+    poll.register(process.fileno(), 0)  # the hang-up is always told, and nothing else is wanted
+    return bool(poll.poll(max(0, timeout * 1000)))
+
+
 def _recorded(process: Pidfd) -> ExitStatus:
     """What the kernel keeps of a reaped process."""
     try:

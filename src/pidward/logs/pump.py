@@ -300,7 +300,8 @@ def _explain(stream: str, error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
     return (
         f"the log of {stream} cannot be written: {error.strerror}{where}; output waits in its spool up to spool_limit, "
-        "then the oldest is dropped; make space or check logs.dir."
+        "then the oldest is dropped. A spool on the same full disk takes no more either, and the worker's own writes "
+        "fail: make space, or check logs.dir."
     )
 
 

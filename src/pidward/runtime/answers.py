@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from pidward.core import events as on
-from pidward.core.change import Change, compare
+from pidward.core.change import compare
 from pidward.core.model import EventRow, ProcessId, Wanted, Worker, WorkerName
 from pidward.core.signals import signal_name
 from pidward.core.spec import Configuration
@@ -119,15 +119,18 @@ class Answers:
     def reload(self, by: str) -> str:
         """Read the configuration again and change what changed; returns what was done, in sentences."""
         new = self._read_configuration()
-        changes: list[Change] = compare(self._core.configuration, new)
-        self._supervision.reconfigure(new, by)
-        summary = "; ".join(map(str, changes)) or "nothing changed"
+        old = self._core.configuration
+        self._supervision.reconfigure(new, f"a reload ({by})")
+        said = [str(change) for change in compare(old, new)]
+        if new.settings != old.settings:
+            said.append("[pidward]: takes effect when pidward is started the next time")
+        summary = "; ".join(said) or "nothing changed"
         self._supervision.note("supervisor", None, f"configuration read again by {by}: {summary}")
         return summary
 
     def shutdown(self, by: str, at_once: bool = False) -> None:
         """Stop everything and end."""
-        self._supervision.feed(on.ShutdownAsked(by, at_once))
+        self._supervision.feed(on.ShutdownAsked(f"the end of pidward ({by})", at_once))
 
     def about(self) -> About:
         """Facts about the supervisor."""

@@ -4,12 +4,13 @@ Happens after the supervisor was killed with SIGKILL or lost its power over its 
 processes that are proved to be the recorded ones, or that live in this instance's cgroups, are touched.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from typing import Protocol
 
 from pidward.core.model import ProcessId
-from pidward.core.signals import SIGKILL
-from pidward.core.spec import Configuration
+from pidward.core.signals import SIGKILL, signal_name
+from pidward.core.spec import Configuration, StopPolicy
 from pidward.core.spec import Tree as TreePolicy
 from pidward.core.units import Instant, Seconds
 from pidward.kernel.clock import boottime
@@ -17,12 +18,14 @@ from pidward.kernel.errors import KernelError
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.procfs import numbers, read
 from pidward.kernel.tree import WalkedTree
-from pidward.kernel.wait import wait_exit
+from pidward.kernel.wait import wait_exit, wait_reaped
 from pidward.runtime.trees import Trees, mark_in
 from pidward.store.store import Recorded, Store
 
 PATIENCE = 10.0
 """Seconds for killed processes to be gone."""
+REAP_PATIENCE = Seconds(3.0)
+"""Seconds for the init process to reap an orphan; some take their time."""
 GLANCE = 0.1
 """Seconds to wait for one of many; a number may be somebody else's by now, and he need not end."""
 _INVOCATION = b"INVOCATION_ID="
@@ -35,14 +38,18 @@ class _Tree(Protocol):
 
 
 def clear_leftovers(store: Store, trees: Trees, configuration: Configuration) -> Iterator[str]:
-    """Kill the recorded that still live, and whatever lives in this instance's cgroups; a sentence for each.
+    """End the recorded that still live, and whatever lives in this instance's cgroups; a sentence for each.
 
+    Main processes are asked first, with the stop signal of their service and for its grace: a database wants to be
+    stopped, whoever is its supervisor. What is left then is killed.
     What workers of a service with ``tree = "leave"`` left behind is left; their main processes end like all others.
     """
+    living = store.living()
+    yield from _ask(living, {service.name: service.stop for service in configuration.services})
     deadline = Instant(boottime() + PATIENCE)
     spared = {service.name for service in configuration.services if service.stop.tree is TreePolicy.LEAVE}
     marks: set[bytes] = set()
-    for recorded in store.living():
+    for recorded in living:
         mark = None if recorded.name.service in spared else mark_in(recorded.tree)
         if mark is not None:
             marks.add(mark.encode())
@@ -54,6 +61,27 @@ def clear_leftovers(store: Store, trees: Trees, configuration: Configuration) ->
         if service not in spared and group.is_populated():
             yield _ended(_end(group, deadline), f"{group.path}: processes that an earlier supervisor left there")
         group.remove()  # one that is empty too: it may have been killed, and would kill who is born into it
+
+
+def _ask(living: Sequence[Recorded], stops: Mapping[str, StopPolicy]) -> Iterator[str]:
+    """Send the stop signals, and wait until all have ended or had their grace."""
+    with ExitStack() as held:
+        asked: list[tuple[Recorded, Pidfd, StopPolicy]] = []
+        for recorded in living:
+            stop = stops.get(recorded.name.service, StopPolicy())
+            with suppress(KernelError):  # gone, somebody else's number, or not ours to signal: no leftover to ask
+                if recorded.process is not None and recorded.process.inode:
+                    main = held.enter_context(Pidfd.open(*recorded.process))
+                    if main.signal(stop.signal):
+                        asked.append((recorded, main, stop))
+        if asked:
+            yield f"{len(asked)} workers of an earlier supervisor live: stopping them"
+        began = boottime()
+        for recorded, main, stop in asked:
+            if wait_exit(main, Seconds(max(0.0, began + stop.grace - boottime()))):
+                wait_reaped(main, REAP_PATIENCE)  # many programs take a zombie in their pidfile for a living one
+                how = signal_name(stop.signal)
+                yield f"{recorded.name}: {recorded.process} of an earlier supervisor: ended by {how}"
 
 
 def _end_recorded(recorded: Recorded, process: ProcessId, mark: str | None, deadline: Instant) -> Iterator[str]:

@@ -95,7 +95,10 @@ def run(options: Options) -> int:
             )))  # fmt: skip
         except NewerSchema as error:
             raise CannotStart(str(error)) from None
-        leftovers = list(clear_leftovers(store, trees, configuration))
+        leftovers = []
+        for sentence in clear_leftovers(store, trees, configuration):
+            options.announce(sentence)
+            leftovers.append(sentence)
         pump = stack.enter_context(closing(Pump(loop, options.state_dir, lambda text: troubles.report("logs", text))))
         supervision = Supervision(loop, spawner, trees, store, pump, instance=options.instance, nofile=nofile)
         pump.on_dropped = lambda worker, stream, size: supervision.note(
@@ -107,15 +110,15 @@ def run(options: Options) -> int:
             read_configuration=options.read_configuration, trouble=troubles.sentences, state_dir=options.state_dir,
         )  # fmt: skip
         stack.enter_context(closing(options.serve(loop, answers)))
+        supervision.note("supervisor", None, f"pidward {__version__} started with {options.config_path}")
+        for sentence in leftovers:
+            supervision.note("supervisor", None, sentence)
         supervision.subscribe(lambda row: _announce(row, options.announce))
         ending = Ending(loop, pump)
         supervision.on_finish = ending.begin
         listener = SignalListener(signals, supervision, answers, options.announce)
         loop.watch(signals, READ, listener.heard)
         viewer = stack.enter_context(closing(options.viewer())) if options.viewer else None
-        supervision.note("supervisor", None, f"pidward {__version__} started with {options.config_path}")
-        for sentence in leftovers:
-            supervision.note("supervisor", None, sentence)
         supervision.load(configuration, options.services)
         trim_memory()
         loop.run()
@@ -165,8 +168,9 @@ class SignalListener:
             else:
                 at_once = self._interrupted and number == SIGINT
                 self._interrupted = self._interrupted or number == SIGINT
-                self._announce(f"{by}: stopping everything" + (" at once" if at_once else ", in order"))
-                self._supervision.feed(ShutdownAsked(by, at_once))
+                hint = "; ^C once more stops at once" if number == SIGINT else ""
+                self._announce(f"{by}: stopping everything" + (" at once" if at_once else f", in order{hint}"))
+                self._supervision.feed(ShutdownAsked(f"the end of pidward ({by})", at_once))
 
     def _reload(self, by: str) -> None:
         try:
@@ -190,7 +194,9 @@ class Ending:
 
 
 def _announce(row: EventRow, announce: Callable[[str], None]) -> None:
-    announce(row.text)
+    """Tell people; not of a worker at its gate, which is a step for the record and takes milliseconds."""
+    if row.kind != "transition" or row.data.get("before") != row.data.get("after"):
+        announce(row.text)
 
 
 def _make_private(directory: str) -> None:

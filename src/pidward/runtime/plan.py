@@ -218,7 +218,7 @@ def _why_not_executed(spec: ServiceSpec, number: int) -> str:
         case errno.ENOENT:
             return "no such file, or its interpreter is missing"
         case errno.EACCES:
-            return "not executable, or a directory on the way is closed"
+            return "not executable, or a directory on the way to it or to its #! interpreter is closed to this user"
         case errno.ENOEXEC:
             return "not a program for this machine, or a script without #!"
         case _:

@@ -350,7 +350,7 @@ class Store:
         why = error.strerror if isinstance(error, OSError) else str(error)
         return (
             f"events and states are not saved: {self._path}: {why}; check the space and the permissions of its "
-            f"directory. No worker is affected; the newest {MAX_WAITING} events wait in memory and are saved when it "
+            f"directory. Supervision goes on; the newest {MAX_WAITING} events wait in memory and are saved when it "
             "works again"
         )
 
