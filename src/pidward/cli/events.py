@@ -3,13 +3,12 @@
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from time import localtime, strftime
 from typing import Any
 
 from pidward.cli.ask import Asking
 from pidward.cli.failure import OK, USAGE, Failure
 from pidward.cli.here import Here
-from pidward.cli.screen import GREY, paint, printable
+from pidward.cli.screen import GREY, paint, printable, stamp
 from pidward.control.client import Client
 from pidward.control.jsontext import encode
 
@@ -71,6 +70,5 @@ def _concerns(worker: str, targets: list[str]) -> bool:
 def _line(here: Here, event: Event) -> str:
     if here.json:
         return encode({"schema_version": 1, **event})
-    stamp = strftime("%Y-%m-%d %H:%M:%S", localtime(event["wall"])) + f".{int(event['wall'] % 1 * 1000):03d}"
-    head = f"{event['seq']:>6}  {stamp}"
+    head = f"{event['seq']:>6}  {stamp(int(event['wall'] * 1e9))}"
     return f"{paint(head, GREY) if here.paints(sys.stdout) else head}  {printable(event['text'])}"

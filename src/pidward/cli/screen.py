@@ -52,6 +52,12 @@ def clock(wall_ns: int) -> str:
     return f"{strftime('%H:%M:%S', localtime(wall_ns // 10**9))}.{wall_ns // 10**6 % 1000:03d}"
 
 
+def stamp(wall_ns: int) -> str:
+    """The time of day, and the date before it when that is not today's."""
+    day = localtime(wall_ns // 10**9)
+    return clock(wall_ns) if day[:3] == localtime()[:3] else f"{strftime('%Y-%m-%d', day)} {clock(wall_ns)}"
+
+
 def printable(text: str) -> str:
     """The text without what could play with a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
