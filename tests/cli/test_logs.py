@@ -7,10 +7,12 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from time import CLOCK_REALTIME, clock_gettime_ns
 from typing import Self
 
 import pytest
 
+from pidward.cli.screen import stamp
 from pidward.kernel.pidfd import Pidfd
 from tests.cli.run import PYTHON
 from tests.cli.test_up import Home
@@ -107,6 +109,34 @@ def test_wrong_usage(home: Home, words: str, complaint: str) -> None:
     assert complaint in ended.err
 
 
+def test_a_service_without_logs_says_so(home: Home) -> None:
+    ended = home.run("logs", "silent")
+    assert (ended.status, ended.out) == (0, "")
+    assert ended.err == "pidward: silent/1: what it writes is not kept: its logs have mode none\n"
+    assert home.run("logs").err == ""
+
+
+def test_the_running_supervisor_knows_where_logs_are(home: Home) -> None:
+    """Whatever has become of its file."""
+    where = ("--socket", f"{home.place}/run/control.sock")
+    try:
+        home.write("[service.web]\ncomand = 1\n")
+        assert len(home.run("logs", "hello").out.splitlines()) == 3
+        home.file.unlink()
+        assert len(home.run("logs", *where, "hello").out.splitlines()) == 3
+        assert home.run("logs", *where, "helo").status == 2
+    finally:
+        home.write(SERVICES)
+
+
+def test_another_file_is_not_looked_into(home: Home) -> None:
+    other = home.place / "other.toml"
+    other.write_text(home.file.read_text())
+    ended = home.run("logs", "-c", str(other))
+    assert (ended.status, ended.out) == (1, "")
+    assert f"runs {home.file}, not {other}" in ended.err
+
+
 def test_following(home: Home) -> None:
     with Following(home, "-n", "1", "named/1") as following:
         assert "I am 1" in following.line()
@@ -121,6 +151,24 @@ def fresh(tmp_path: Path) -> Iterator[Home]:
     home.write(SERVICES)
     yield home
     home.run("down", "--now")
+
+
+def test_what_was_removed_is_shown_and_needs_no_supervisor(fresh: Home) -> None:
+    assert fresh.run("up", "--detach", "named").status == 0
+    wait_for_lines(fresh, 2)
+    assert fresh.run("down").status == 0
+    fresh.write(SERVICES.replace("named", "other").replace("workers = 2", 'workers = 1\nlogs = { dir = "/none" }'))
+    assert sorted(line[13:] for line in fresh.run("logs", "named").out.splitlines()) == [
+        "named/1 | I am 1", "named/2 | I am 2",
+    ]  # fmt: skip
+    assert fresh.run("logs", "-n", "1", "named/2").out.endswith("named/2 | I am 2\n")
+    assert fresh.run("logs", "other").out == ""
+
+
+def test_lines_of_another_day_have_their_date() -> None:
+    now = clock_gettime_ns(CLOCK_REALTIME)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", stamp(now))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", stamp(now - 86_400 * 10**9))
 
 
 def test_the_foreground_shows_everything_to_the_last_word(fresh: Home) -> None:

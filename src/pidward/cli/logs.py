@@ -1,4 +1,7 @@
-"""``pidward logs``: what workers wrote, read from the files; it needs no running supervisor."""
+"""``pidward logs``: what workers wrote, read from the files.
+
+Where these are, the supervisor says when one runs, and else the configuration; so none needs to run.
+"""
 
 import os
 import select
@@ -6,19 +9,21 @@ import signal
 import sys
 from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from pidward.cli.failure import OK, USAGE, Failure
+from pidward.cli.ask import Asking, supervisor_of
+from pidward.cli.failure import FAILED, OK, USAGE, Failure
 from pidward.cli.here import Here
 from pidward.cli.paths import NO_FILE, configuration_of, state_dir_of
-from pidward.cli.screen import clock, paint
+from pidward.cli.screen import paint, stamp
 from pidward.config.errors import ConfigError
 from pidward.config.load import load
 from pidward.control.jsontext import encode
 from pidward.core.model import WorkerName
-from pidward.core.spec import Configuration, LogMode
+from pidward.core.spec import Configuration, LogMode, LogPolicy
 from pidward.logs.display import printable
-from pidward.logs.reader import Follower, Line, Source, last_lines, sources
+from pidward.logs.layout import log_dir
+from pidward.logs.reader import Follower, Line, Source, last_lines, sources, workers_in
 from pidward.runtime.foreign import KernelError, open_process
 
 DEFAULT_COUNT = 100
@@ -43,7 +48,7 @@ def run(here: Here, given: Any) -> int:
     """Print lines, oldest first."""
     if given.lines < 0:
         raise Failure(USAGE, "-n counts from 0")
-    of = _chosen(here, given.targets)
+    of = _chosen(here, given.targets, is_viewer=given.attached is not None)
     printer = Printer(here, of)
     if given.attached is not None:
         _view(of, given.attached, given.since_ns, printer)
@@ -54,7 +59,48 @@ def run(here: Here, given: Any) -> int:
     return OK
 
 
-def _chosen(here: Here, targets: list[str]) -> list[Source]:
+def _chosen(here: Here, targets: list[str], is_viewer: bool) -> list[Source]:
+    places = (None if is_viewer else _places_of_running(here)) or _places_in_file(here)
+    found = [] if is_viewer else _left_behind(places)
+    _check_names(places, [name for name, _ in found], targets)
+    chosen: list[Source] = []
+    for name, policy in [*places.workers.items(), *found]:
+        if targets and name.service not in targets and str(name) not in targets:
+            continue
+        if policy.mode is LogMode.FILE:
+            chosen += sources(places.state_dir, name, policy)
+        elif targets:
+            here.say(f"pidward: {name}: what it writes is not kept: its logs have mode none")
+    return chosen
+
+
+class Places(NamedTuple):
+    """Where logs are."""
+
+    state_dir: str
+    workers: dict[WorkerName, LogPolicy]
+    services: frozenset[str]
+
+
+def _places_of_running(here: Here) -> Places | None:
+    """Those of the supervisor that answers; None when none does."""
+    try:
+        with Asking(here) as client:
+            about = supervisor_of(client)
+            table = str(client.call("Table", {})["table"])
+    except Failure as failure:
+        if failure.status == FAILED:
+            raise
+        return None
+    state_dir = str(about["state_dir"])
+    try:
+        return _places(state_dir, load(str(about["config"])))
+    except ConfigError:  # written anew, and wrong; what runs is known all the same
+        names = [WorkerName.parse(line.partition("\t")[0]) for line in table.splitlines()]
+        return Places(state_dir, dict.fromkeys(names, LogPolicy()), frozenset(name.service for name in names))
+
+
+def _places_in_file(here: Here) -> Places:
     path = configuration_of(here)
     if path is None:
         raise Failure(USAGE, NO_FILE)
@@ -62,21 +108,32 @@ def _chosen(here: Here, targets: list[str]) -> list[Source]:
         configuration = load(path)
     except ConfigError as error:
         raise Failure(USAGE, f"{error}\n{path} is not valid, and where logs are is said there") from None
-    _check_names(configuration, targets)
-    state_dir = configuration.settings.state_dir or state_dir_of(here)
-    chosen: list[Source] = []
-    for service in configuration.services:
-        for number in range(1, service.workers + 1):
-            name = WorkerName(service.name, number)
-            wanted = not targets or service.name in targets or str(name) in targets
-            if wanted and service.logs.mode is LogMode.FILE:
-                chosen += sources(state_dir, name, service.logs)
-    return chosen
+    return _places(configuration.settings.state_dir or state_dir_of(here), configuration)
 
 
-def _check_names(configuration: Configuration, targets: list[str]) -> None:
-    known = {service.name for service in configuration.services}
-    known |= {f"{s.name}/{number}" for s in configuration.services for number in range(1, s.workers + 1)}
+def _places(state_dir: str, configuration: Configuration) -> Places:
+    services = configuration.services
+    workers = {WorkerName(s.name, number): s.logs for s in services for number in range(1, s.workers + 1)}
+    return Places(state_dir, workers, frozenset(service.name for service in services))
+
+
+def _left_behind(places: Places) -> list[tuple[WorkerName, LogPolicy]]:
+    """Workers that are not configured any more, or that keep no logs any more, and whose files are there.
+
+    The default directory holds nothing but our logs; in one that was chosen only the names of services are ours.
+    """
+    kept = {name for name, policy in places.workers.items() if policy.mode is LogMode.FILE}
+    found: dict[WorkerName, LogPolicy] = {}
+    for chosen in {None} | {policy.dir for policy in places.workers.values()}:
+        for name in workers_in(log_dir(places.state_dir, chosen)):
+            if name not in kept and (chosen is None or name.service in places.services):
+                found[name] = LogPolicy(dir=chosen)
+    return sorted(found.items())
+
+
+def _check_names(places: Places, found: list[WorkerName], targets: list[str]) -> None:
+    workers = [*places.workers, *found]
+    known = places.services | {name.service for name in workers} | {str(name) for name in workers}
     for target in targets:
         if target not in known:
             from difflib import get_close_matches
@@ -145,11 +202,11 @@ class Printer:
         }) + "\n"  # fmt: skip
 
     def _as_text(self, line: Line) -> str:
-        stamp = clock(line.wall_ns)
+        when = stamp(line.wall_ns)
         name = str(line.source.worker).ljust(self._width)
         bar = "|" if line.source.stream == "out" else "!"
         if not self._colours:
-            return f"{stamp} {name} {bar} {printable(line.data)}\n"
+            return f"{when} {name} {bar} {printable(line.data)}\n"
         colour = self._colour[line.source.worker]
         bar_colour = colour if bar == "|" else STDERR_COLOUR
-        return f"{stamp} {paint(name, colour)} {paint(bar, bar_colour)} {printable(line.data)}\n"
+        return f"{when} {paint(name, colour)} {paint(bar, bar_colour)} {printable(line.data)}\n"

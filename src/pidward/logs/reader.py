@@ -7,14 +7,33 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from time import CLOCK_REALTIME, clock_gettime_ns
 
+from pidward.core.model import WorkerName
 from pidward.kernel.errors import KernelError
 from pidward.kernel.inotify import CREATE, MODIFY, MOVED_TO, Inotify
+from pidward.logs import layout
 from pidward.logs.trail import Line, Mark, Source, Stamps, backward, end_of, forward, newest_first, sources, stamp
 
-__all__ = ["Follower", "Line", "Source", "follow", "last_lines", "lines_since", "sources"]
+__all__ = ["Follower", "Line", "Source", "follow", "last_lines", "lines_since", "sources", "workers_in"]
 
 _RETRY_MS = 1000
 _READ = 1 << 20
+
+
+def workers_in(directory: str) -> list[WorkerName]:
+    """The workers that have log files in a directory, whether they are configured or not; sorted."""
+    try:
+        entries = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    found = set()
+    for entry in entries:
+        if entry.endswith((".out.log", ".err.log")):
+            try:
+                service, number, _ = layout.split_stream(entry.removesuffix(".log"))
+            except ValueError:
+                continue  # a file of somebody else
+            found.add(WorkerName(service, number))
+    return sorted(found)
 
 
 def last_lines(of: Sequence[Source], count: int, until: dict[Source, Mark] | None = None) -> list[Line]:
