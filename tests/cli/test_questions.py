@@ -42,6 +42,18 @@ def test_events_of_some(serve: Serve) -> None:
     assert not any("web/1" in line for line in lines)
 
 
+def test_events_of_nobody(serve: Serve) -> None:
+    supervisor = serve(with_history, {"web": 2, "db": 1})
+    supervisor.desk.happen("transition", "gone/1", "gone/1: forgotten")
+    for words in (("nosuch",), ("nosuch", "--since", "0"), ("-f", "nosuch")):
+        ended = supervisor.run("events", *words)
+        assert (ended.status, ended.out) == (2, "")
+        assert "no service or worker is named 'nosuch'" in ended.err
+    assert supervisor.run("events", "gone").out.endswith("  gone/1: forgotten\n")
+    assert supervisor.run("events", "gone").status == 0
+    assert supervisor.run("events", "-n", "0", "db") == (0, "", "")
+
+
 def test_events_as_json_lines(serve: Serve) -> None:
     events = [json.loads(line) for line in serve(with_history).run("events", "-n", "2", "--json").out.splitlines()]
     assert [event["seq"] for event in events] == [2499, 2500]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -120,6 +121,46 @@ def test_a_second_one_is_refused(home: Home) -> None:
     assert "running already" in ended.err
     assert ended.err.endswith(f"/run/control.sock runs {home.file}\n")
     assert home.run("status").status == 0
+
+
+def test_the_record_can_be_read_when_nothing_runs(home: Home) -> None:
+    ended = home.run("events")
+    assert (ended.status, ended.out) == (7, "")
+    assert "no such socket" in ended.err
+    assert "/state/state.db: No such file or directory" in ended.err
+
+    assert home.run("up", "--detach").status == 0
+    live = home.run("events", "-n", "1000").out.splitlines()
+    with opened(json.loads(home.run("status", "--json").out)["supervisor"]["process"]) as supervisor:
+        assert home.run("restart", "db").status == 0
+        assert home.run("down").status == 0
+        assert supervisor.state() is not State.RUNNING
+    before = sorted(file.name for file in (home.place / "state").iterdir())
+    ended = home.run("events", "-n", "1000")
+    assert ended.status == 0
+    assert ended.out.splitlines()[: len(live)] == live
+    assert "pidward ended" in ended.out.splitlines()[-1]
+    last = ended.out.splitlines()[-1].split()
+    assert ended.err.endswith(f"this is the record in {home.place}/state: it ends at {last[1]}\n")
+    assert "/run/control.sock: no such socket" in ended.err
+    assert sorted(file.name for file in (home.place / "state").iterdir()) == before
+    assert json.loads(home.run("events", "-n", "1", "--json").out)["seq"] == int(last[0])
+    assert home.run("events", "-n", "0").out == ""
+    assert len(home.run("events", "--since", str(int(last[0]) - 3)).out.splitlines()) == 3
+    assert all(" db/1 " in line for line in home.run("events", "db").out.splitlines())
+    assert home.run("events", "-f").status == 7
+
+
+def test_the_record_of_a_killed_supervisor_can_be_read(home: Home) -> None:
+    assert home.run("up", "--detach", "db").status == 0
+    assert home.run("stop", "db").status == 0  # which is on the disk before it is done
+    with opened(json.loads(home.run("status", "--json").out)["supervisor"]["process"]) as supervisor:
+        supervisor.signal(signal.SIGKILL)
+        select.select([supervisor], [], [], 30)
+    ended = home.run("events")
+    assert ended.status == 0
+    assert "db/1 ready" in ended.out
+    assert home.run("up", "--detach").status == 0
 
 
 def test_in_the_foreground_until_interrupted(home: Home) -> None:

@@ -63,6 +63,17 @@ def who_answers(socket: str) -> dict[str, object] | None:
         return None
 
 
+def why_unreachable(here: "Here") -> str | None:
+    """Why nobody listens at the socket; None when somebody does."""
+    try:
+        Client(socket_of(here)).close()
+    except Unreachable as error:
+        return str(error)
+    except NotAllowed:
+        pass  # somebody who does not want us
+    return None
+
+
 def explained(error: Exception) -> Failure:
     """The Failure that an error of the client is."""
     if isinstance(error, Unreachable):

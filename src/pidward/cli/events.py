@@ -2,18 +2,22 @@
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pidward.cli.ask import Asking
-from pidward.cli.failure import OK, USAGE, Failure
+from pidward.cli.ask import Asking, explained, why_unreachable
+from pidward.cli.failure import OK, UNREACHABLE, USAGE, Failure
 from pidward.cli.here import Here
+from pidward.cli.paths import record_dir_of
 from pidward.cli.screen import GREY, paint, printable, stamp
-from pidward.control.client import Client
+from pidward.control.client import CallFailed, Client
 from pidward.control.jsontext import encode
+from pidward.control.views import show_event
 
 DEFAULT_COUNT = 50
 PAGE = 1000
+MOST = 2**31
+"""Events that are read of a record that nobody serves: all."""
 
 Event = dict[str, Any]
 
@@ -32,14 +36,60 @@ def run(here: Here, given: Any) -> int:
     for name in ("n", "since"):
         if (getattr(given, name) or 0) < 0:
             raise Failure(USAGE, f"{'-' if name == 'n' else '--'}{name} counts from 0")
+    record = None if given.follow else record_dir_of(here)
+    why = None if record is None else why_unreachable(here)
+    if record is not None and why is not None:
+        return _show_past(here, given, record, why)
     with Asking(here) as client:
+        unknown = _unknown(client, given.targets)
+        if unknown is not None and given.follow:
+            raise unknown
         after = given.since
         if after is None:
-            after = max(0, _newest(client) - (DEFAULT_COUNT if given.n is None else given.n))
-        for event in _stream(client, after, given.follow):
-            if not given.targets or _concerns(event["worker"], given.targets):
-                print(_line(here, event), flush=given.follow)
+            after = max(0, _newest(client) - _count(given))
+        shown = _show(here, given, _stream(client, after, given.follow))
+    if unknown is not None and not shown:  # what was removed may have left events
+        raise unknown
     return OK
+
+
+def _count(given: Any) -> int:
+    return DEFAULT_COUNT if given.n is None else int(given.n)
+
+
+def _show(here: Here, given: Any, events: Iterable[Event]) -> int:
+    """Print those that were asked for; returns how many there were."""
+    shown = 0
+    for event in events:
+        if not given.targets or _concerns(event["worker"], given.targets):
+            shown += 1
+            print(_line(here, event), flush=given.follow)
+    return shown
+
+
+def _show_past(here: Here, given: Any, record: str, why: str) -> int:
+    """No supervisor answers: show what the last one has written down."""
+    from pidward.runtime.past import NoRecord, remembered
+
+    try:
+        newest = remembered(record, -1, 1)
+        count = _count(given)
+        rows = remembered(record, given.since, MOST) if given.since is not None else remembered(record, -count, count)
+    except NoRecord as error:
+        raise Failure(UNREACHABLE, f"{why} (and there is no record to show: {error})") from None
+    until = f"it ends at {stamp(int(newest[-1].wall * 1e9))}" if newest else "it is empty"
+    here.say(f"pidward: {why}; this is the record in {record}: {until}")
+    _show(here, given, map(show_event, rows if given.since is not None or count else []))
+    return OK
+
+
+def _unknown(client: Client, targets: list[str]) -> Failure | None:
+    """What is wrong with the targets, if one of them is not known to the supervisor."""
+    try:
+        client.call("Table", {"targets": targets})
+    except CallFailed as error:
+        return explained(error)
+    return None
 
 
 def _stream(client: Client, after: int, follow: bool) -> Iterator[Event]:

@@ -53,7 +53,7 @@ def socket_of(here: "Here") -> str:
     if said and here.config is None and here.instance is None:
         return said
     configuration = configuration_of(here)
-    chosen = None if configuration is None else _runtime_dir_in(configuration)
+    chosen = None if configuration is None else _place_in(configuration, "runtime_dir")
     return os.path.join(chosen or runtime_dir_of(here), SOCKET_NAME)
 
 
@@ -80,6 +80,16 @@ def state_dir_of(here: "Here") -> str:
     return _of_instance(base, here)
 
 
+def record_dir_of(here: "Here") -> str | None:
+    """The state directory that belongs to ``socket_of``; None when only a socket was named, which does not tell."""
+    said = os.environ.get("PIDWARD_SOCKET") and here.config is None and here.instance is None
+    if here.socket is not None or said:
+        return None
+    configuration = configuration_of(here)
+    chosen = None if configuration is None else _place_in(configuration, "state_dir")
+    return chosen or state_dir_of(here)
+
+
 def _of_instance(base: str, here: "Here") -> str:
     name = instance_of(here)
     return base if name == DEFAULT_INSTANCE else os.path.join(base, name)
@@ -96,14 +106,14 @@ def _check_ours(directory: str, uid: int) -> None:
         )
 
 
-def _runtime_dir_in(configuration: str) -> str | None:
-    """What the file says about the runtime directory. The file is parsed only when it says something."""
+def _place_in(configuration: str, key: str) -> str | None:
+    """What the file says about a directory. The file is parsed only when it says something."""
     try:
         with open(configuration, "rb") as file:
             data = file.read()
     except OSError as error:
         raise Failure(USAGE, f"{configuration}: cannot be read: {error.strerror}; use -c or --socket") from None
-    if b"runtime_dir" not in data:
+    if key.encode() not in data:
         return None
     import tomllib
 
@@ -111,5 +121,5 @@ def _runtime_dir_in(configuration: str) -> str | None:
         settings = tomllib.loads(data.decode()).get("pidward", {})
     except ValueError as error:
         raise Failure(USAGE, f"{configuration}: {error}; --socket PATH does without the file") from None
-    value = settings.get("runtime_dir") if isinstance(settings, dict) else None
+    value = settings.get(key) if isinstance(settings, dict) else None
     return value if isinstance(value, str) else None

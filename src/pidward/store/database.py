@@ -183,8 +183,12 @@ def read_events(path: str, since: int, limit: int) -> list[EventRow]:
     """Events from the file, oldest first: those with seq > since, or with since < 0 the newest ``-since``.
 
     Opens and closes the file: it is seldom asked for, and holds no memory in between.
+
+    After an orderly end there is no write-ahead log. SQLite would make one, and leave it, even to read; so the file is
+    then taken as one that nobody changes.
     """
-    connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, timeout=0.2, isolation_level=None)
+    how = "mode=ro" if os.path.exists(path + "-wal") else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"file:{_quoted(path)}?{how}", uri=True, timeout=0.2, isolation_level=None)
     try:
         if since < 0:
             rows = connection.execute("SELECT * FROM event ORDER BY seq DESC LIMIT ?", (min(-since, limit),)).fetchall()
