@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -43,9 +44,10 @@ def pidward(
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def pidward_on_terminal(*words: str, env: Mapping[str, str] | None = None) -> Ended:
+def pidward_on_terminal(*words: str, env: Mapping[str, str] | None = None, width: int = 0) -> Ended:
     """Run one command with its output on a terminal; what it wrote is all in ``out``."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, width))
     child = subprocess.Popen([*PYTHON, *words], env=dict(env or environment()), stdout=theirs, stderr=theirs)
     os.close(theirs)
     parts = []

@@ -39,17 +39,29 @@ def test_the_table(serve: Serve) -> None:
     assert lines[0].split() == " ".join(HEADER).split()
     assert lines[1].split()[:4] == ["web/1", "backing-off", "no", "-"]
     assert lines[1].split()[5] == "4"
-    assert lines[1].endswith("  killed by SIGSEGV; starts again in 1s")
+    assert lines[1].endswith("  SIGSEGV, core  killed by SIGSEGV; starts again in 1s")
     process = own_process()
-    assert lines[2].endswith("  SIGHUP")
+    assert lines[2].split()[-2:] == ["SIGHUP", "-"]
     assert lines[2].split()[:4] == ["web/2", "ready", "yes", str(process)]
-    assert lines[2].split()[-2].endswith("M")
+    assert lines[2].split()[-3].endswith("M")
     assert lines[3].split()[:4] == ["db/1", "stopped", "-", "-"]
-    assert lines[3].endswith("  stopped by root")
+    assert lines[3].endswith("  exit 3         stopped by root")
     assert lines[4] == "supervisor: the disk is full?[2J"
     assert len(lines) == 5
     starts = [lines[0].index(title) for title in ("PHASE", "READY", "PID:INODE")]
     assert all(line[start - 1] == " " != line[start] for line in lines[:4] for start in starts)
+
+
+def test_reasons_do_not_break_the_lines_of_a_terminal(serve: Serve) -> None:
+    supervisor = serve(in_trouble, {"web": 2, "db": 1})
+    whole = supervisor.run("status").out.splitlines()
+    width = whole[1].index("killed by") + len("killed by ")
+    shown = supervisor.run_on_terminal("status", "--no-color", width=width).out.splitlines()
+    assert shown[1].startswith(whole[1][: width - 1])
+    assert shown[1].endswith("killed by…")
+    assert max(map(len, shown[:4])) == width
+    assert shown[4] == whole[4]
+    assert "starts again in 1s" in supervisor.run_on_terminal("status", "--no-color", width=0).out
 
 
 def test_zero_when_all_is_as_wanted(serve: Serve) -> None:

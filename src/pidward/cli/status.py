@@ -1,5 +1,6 @@
 """``pidward status``. The plain form is lean: it imports nothing that Python has not imported already."""
 
+import os
 import sys
 
 from pidward.cli.ask import Asking
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from pidward.cli.here import Here
 
-HEADER = ["WORKER", "PHASE", "READY", "PID:INODE", "UPTIME", "RESTARTS", "RSS", "LAST EXIT"]
+HEADER = ["WORKER", "PHASE", "READY", "PID:INODE", "UPTIME", "RESTARTS", "RSS", "LAST EXIT", "REASON"]
 _PHASE, _RIGHT = 1, (4, 5, 6)
 
 
@@ -56,6 +57,8 @@ def _print_json(answer: dict[str, object]) -> int:
 def _page(rows: list[list[str]], notes: list[str], colours: bool) -> str:
     lines = [HEADER, *map(_cells, rows)]
     filled = columns(lines, _RIGHT)
+    if sys.stdout.isatty():
+        _cut_reasons(filled, os.get_terminal_size(sys.stdout.fileno()).columns)
     if colours:
         for row, cells in zip(rows, filled[1:], strict=True):
             cells[_PHASE] = paint(cells[_PHASE], PHASE_COLOURS.get(row[1], BOLD))
@@ -69,8 +72,16 @@ def _cells(row: list[str]) -> list[str]:
     name, phase, process, uptime, restarts, last_exit, reason, as_wanted = row
     ready = "yes" if phase == "ready" else "no" if process != "-" or as_wanted == "0" else "-"
     rss = None if process == "-" else resident_bytes(process)
-    why = last_exit if phase == "ready" else reason  # which says how it ended, when that is the reason
-    return [name, phase, ready, process, uptime, restarts, "-" if rss is None else _mib(rss), printable(why)]
+    why = "-" if phase == "ready" else printable(reason)
+    return [name, phase, ready, process, uptime, restarts, "-" if rss is None else _mib(rss), last_exit, why]
+
+
+def _cut_reasons(filled: list[list[str]], width: int) -> None:
+    """Shorten the last cells so that no line of the table breaks; a terminal may not know its width, and say 0."""
+    room = width - sum(len(cell) + 2 for cell in filled[0][:-1])
+    for cells in filled:
+        if width and len(cells[-1]) > max(room, 1):
+            cells[-1] = cells[-1][: max(room, 1) - 1] + "…"
 
 
 def _mib(size: int) -> str:
