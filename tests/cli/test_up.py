@@ -181,6 +181,22 @@ def test_in_the_foreground_until_interrupted(home: Home) -> None:
     assert home.run("status").status == 7
 
 
+def test_announcements_as_json_lines(home: Home) -> None:
+    words = [*PYTHON, "up", "--json", "db"]
+    child = subprocess.Popen(words, env=home.env, cwd=home.place, stderr=subprocess.PIPE, text=True)
+    assert child.stderr is not None
+    with child.stderr, Pidfd.open(child.pid) as supervisor:
+        lines = [child.stderr.readline()]
+        while "db/1 ready" not in lines[-1]:
+            lines.append(child.stderr.readline())
+        supervisor.signal(signal.SIGTERM)
+        lines += child.stderr.read().splitlines()
+        assert child.wait(30) == 0
+    said = [json.loads(line) for line in lines]
+    assert all(list(one) == ["schema_version", "wall", "kind", "text"] and one["kind"] == "event" for one in said)
+    assert any(one["text"].startswith("db/1 stopped") for one in said)
+
+
 @pytest.mark.parametrize("how", [("up",), ("up", "--detach")])
 def test_what_cannot_start_says_why(home: Home, how: tuple[str, ...]) -> None:
     ended = home.run(*how, "nothing")
