@@ -172,8 +172,29 @@ def test_bash_completes_commands_options_names_and_signals(supervisor: Superviso
     assert complete(supervisor, tmp_path, "stop", "--ti") == ["--timeout"]
     assert complete(supervisor, tmp_path, "signal", "SIGUS") == ["SIGUSR1", "SIGUSR2"]
     assert complete(supervisor, tmp_path, "signal", "HUP", "d") == ["db", "db/1"]
+    assert complete(supervisor, tmp_path, "signal", "sigusr1") == ["SIGUSR1"]
+    assert complete(supervisor, tmp_path, "signal", "hu") == ["SIGHUP"]
+    assert complete(supervisor, tmp_path, "signal", "HUP", "sig") == []
     assert complete(supervisor, tmp_path, "completion", "z") == ["zsh"]
+    assert complete(supervisor, tmp_path, "status", "--he") == ["--help"]
     assert complete(supervisor, tmp_path, "up", "--back") == []
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_scenes_and_services_to_start(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pidward.demo.scenes import SCENES
+
+    names = [scene.name for scene in SCENES]
+    assert complete(supervisor, tmp_path, "demo", "") == names
+    assert complete(supervisor, tmp_path, "demo", names[0], "") == names
+    monkeypatch.chdir(tmp_path)
+    assert complete(supervisor, tmp_path, "up", "") == []
+    (tmp_path / "pidward.toml").write_text('[service.one]\ncommand = "x"\n[service.two]\ncommand = "x"\n')
+    assert complete(supervisor, tmp_path, "up", "") == ["one", "two"]
+    (tmp_path / "pidward.toml").write_text("[service.one]\n")
+    assert complete(supervisor, tmp_path, "up", "") == []
 
 
 def test_names_for_completion_are_silent_without_a_supervisor(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pidward.cli.here import Here
 from pidward.cli.parser import parser_of
 from pidward.cli.table import COMMANDS
 from pidward.core.signals import signal_name
+from pidward.demo.scenes import SCENES
 
 SHELLS = ("bash", "zsh", "fish")
 TAKES_NAMES = ("targets", "target")
@@ -23,8 +24,9 @@ class Words(NamedTuple):
     """What may follow a command."""
 
     options: tuple[str, ...]
-    choices: tuple[str, ...]  # of the first argument
-    names: bool  # of services and workers
+    choices: tuple[str, ...]  # of the first argument, or of all
+    names: str  # what to ask ``pidward __complete`` for; empty: nothing
+    many: bool = False  # the choices are those of all arguments
 
 
 def options(parser: ArgumentParser) -> None:
@@ -48,23 +50,28 @@ def _words(name: str) -> Words:
     parser = parser_of(name, load_command(name))
     shown = [action for action in parser._actions if action.help != SUPPRESS]
     named = tuple(option for action in shown for option in action.option_strings if option.startswith("--"))
+    named = tuple(option for option in named if option not in GLOBAL_OPTIONS)
     choices: tuple[str, ...] = tuple(next((action.choices for action in shown if action.choices), ()))
     if name == "signal":
         choices = tuple(signal_name(number) for number in range(1, 32))
-    return Words(named, choices, any(action.dest in TAKES_NAMES for action in shown))
+    if name == "demo":
+        return Words(named, tuple(scene.name for scene in SCENES), "", many=True)
+    takes_names = any(action.dest in TAKES_NAMES for action in shown)
+    return Words(named, choices, ("services" if name == "up" else "targets") if takes_names else "")
 
 
 def bash(commands: dict[str, Words]) -> str:
     """The script for bash."""
     cases = "".join(
-        f"    {name}) options='{' '.join(w.options)}' choices='{' '.join(w.choices)}' names={w.names:d} ;;\n"
+        f"    {name}) options='{' '.join(w.options)}' choices='{' '.join(w.choices)}' "
+        f"names={w.names} many={w.many:d} ;;\n"
         for name, w in commands.items()
     )
     return f"""\
 # bash completion of pidward; made by `pidward completion bash`
 _pidward() {{
   local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}
-  local command= at i options= choices= names=0
+  local command= at i options= choices= names= many=0
   case $before in
     -c|--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --socket) COMPREPLY=($(compgen -f -- "$word")); return ;;
@@ -85,10 +92,13 @@ _pidward() {{
     COMPREPLY=($(compgen -W "$options {" ".join(GLOBAL_OPTIONS)}" -- "$word"))
     return
   fi
-  if [[ -n $choices && ( -z $command || $((COMP_CWORD - at)) -eq 1 ) ]]; then
+  if [[ -n $choices && ( -z $command || $many == 1 || $((COMP_CWORD - at)) -eq 1 ) ]]; then
     COMPREPLY=($(compgen -W "$choices" -- "$word"))
-  elif [[ $names == 1 ]]; then
-    COMPREPLY=($(compgen -W "$("${{COMP_WORDS[0]}}" __complete 2>/dev/null)" -- "$word"))
+    if [[ $command == signal && ${{#COMPREPLY[@]}} -eq 0 ]]; then
+      COMPREPLY=($(compgen -W "$choices" -- "${{word^^}}") $(compgen -W "$choices" -- "SIG${{word^^}}"))
+    fi
+  elif [[ -n $names ]]; then
+    COMPREPLY=($(compgen -W "$("${{COMP_WORDS[0]}}" __complete $names 2>/dev/null)" -- "$word"))
   elif [[ $command == check ]]; then
     COMPREPLY=($(compgen -f -- "$word"))
   fi
@@ -101,7 +111,8 @@ def zsh(commands: dict[str, Words]) -> str:
     """The script for zsh."""
     described = "".join(f"    {_quoted(f'{name}:{COMMANDS[name][1]}')}\n" for name in commands)
     cases = "".join(
-        f"    {name}) options=({' '.join(w.options)}) choices=({' '.join(w.choices)}) names={w.names:d} ;;\n"
+        f"    {name}) options=({' '.join(w.options)}) choices=({' '.join(w.choices)}) "
+        f"names={w.names} many={w.many:d} ;;\n"
         for name, w in commands.items()
     )
     return f"""\
@@ -109,7 +120,7 @@ def zsh(commands: dict[str, Words]) -> str:
 # zsh completion of pidward; made by `pidward completion zsh`
 _pidward() {{
   local -a commands options choices
-  local command= at=0 names=0 i
+  local command= at=0 names= many=0 i
   commands=(
 {described}  )
   for ((i = 2; i < CURRENT; i++)); do
@@ -128,10 +139,11 @@ _pidward() {{
 {cases}  esac
   if [[ $PREFIX == -* ]]; then
     compadd -- $options {" ".join(GLOBAL_OPTIONS)}
-  elif (( $#choices && CURRENT - at == 1 )); then
-    compadd -- $choices
-  elif (( names )); then
-    compadd -- ${{(f)"$($words[1] __complete 2>/dev/null)"}}
+  elif (( $#choices && (many || CURRENT - at == 1) )); then
+    compadd -M 'm:{{a-z}}={{A-Z}}' -- $choices || [[ $command != signal ]] ||
+      compadd -M 'm:{{a-z}}={{A-Z}}' -- ${{choices#SIG}}
+  elif [[ -n $names ]]; then
+    compadd -- ${{(f)"$($words[1] __complete $names 2>/dev/null)"}}
   elif [[ $command == check ]]; then
     _files
   fi
@@ -154,11 +166,15 @@ def fish(commands: dict[str, Words]) -> str:
     for name, words in commands.items():
         lines.append(f"complete -c pidward -n __fish_use_subcommand -a {name} -d {_quoted(COMMANDS[name][1])}")
         inside = f"complete -c pidward -n '__fish_seen_subcommand_from {name}'"
-        lines += [f"{inside} -l {option[2:]}" for option in words.options if option != "--help"]
+        seen = f'complete -c pidward -n "__fish_seen_subcommand_from {name}'
+        lines += [f"{inside} -l {option[2:]}" for option in words.options]
+        first = "(count (string match -v -- '-*' (commandline -opc)))"  # words before: the program, the command
         if words.choices:
-            lines.append(f"{inside} -a '{' '.join(words.choices)}'")
+            only = "" if words.many else f"; and test {first} -eq 2"
+            lines.append(f"{seen}{only}\" -a '{' '.join(words.choices)}'")
         if words.names:
-            lines.append(f"{inside} -a '(pidward __complete 2>/dev/null)'")
+            only = f"; and test {first} -gt 2" if words.choices else ""
+            lines.append(f"{seen}{only}\" -a '(pidward __complete {words.names} 2>/dev/null)'")
     return "\n".join(lines) + "\n"
 
 
