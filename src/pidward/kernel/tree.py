@@ -81,6 +81,7 @@ class WalkedTree:
         self, mark: str, main: Pidfd | None = None, others: Container[int] = (), *, everywhere: bool = False
     ) -> None:
         self.mark, self.main, self.others, self.everywhere = mark, main, others, everywhere
+        self._killed: list[Pidfd] = []  # held until they have ended: the way on which they were found may end before
 
     def processes(self) -> list[int]:
         """Numbers of the living members."""
@@ -89,6 +90,9 @@ class WalkedTree:
 
     def is_populated(self) -> bool:
         """A member lives; zombies do not count."""
+        self._let_go_of_the_ended()
+        if self._killed:
+            return True
         if self.main is not None and not self.main.is_closed and self.main.state() is State.RUNNING:
             return True
         with _Members(self) as members:
@@ -128,6 +132,15 @@ class WalkedTree:
                     break
                 os.sched_yield()
             _signal_each(list(members.held.values()), SIGKILL)
+            self._killed += members.held.values()
+            members.held.clear()
+        self._let_go_of_the_ended()
+
+    def _let_go_of_the_ended(self) -> None:
+        for process in self._killed:
+            if process.state() is not State.RUNNING:
+                process.close()
+        self._killed = [process for process in self._killed if not process.is_closed]
 
 
 class _Members:
