@@ -98,7 +98,7 @@ def _end_recorded(recorded: Recorded, process: ProcessId, mark: str | None, dead
             return
         try:
             if mark is not None:
-                WalkedTree(mark, main).kill()  # before the main process, through which it is found
+                _end(WalkedTree(mark, main), deadline)  # before the main process, through which it is found
             main.signal(SIGKILL)
         except KernelError as error:
             yield f"{recorded.name}: {error}"
