@@ -285,7 +285,8 @@ def _try_again(worker: Worker, spec: ServiceSpec, why: str, now: Instant) -> Ste
 
 def _limit_reached(worker: Worker, spec: ServiceSpec, why: str, now: Instant) -> Step:
     policy = spec.restart
-    limit = f"{why}; {policy.burst} restarts within {format_duration(policy.window)}"
+    restarts = "1 restart" if policy.burst == 1 else f"{policy.burst} restarts"
+    limit = f"{why}; {restarts} within {format_duration(policy.window)}"
     match policy.then:
         case Exhausted.SLOW:
             delay = Seconds(max(policy.max_delay, 1.0))  # a slow lane without a delay would be a busy loop

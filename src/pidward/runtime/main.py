@@ -216,7 +216,7 @@ def _make_private(directory: str) -> None:
 
 def _lock(options: Options, stack: ExitStack) -> None:
     """One supervisor for one runtime directory, and for one state directory."""
-    for directory in {options.runtime_dir, options.state_dir}:
+    for directory in dict.fromkeys((options.state_dir, options.runtime_dir)):
         path = os.path.join(directory, "lock")
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         stack.callback(os.close, fd)
