@@ -96,6 +96,8 @@ class _Directory:
                 return [type(self)(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise translated(error, "scandir", f"list cgroups in {self.path}") from error
 
 
 class Group(_Directory):

@@ -95,7 +95,7 @@ def own_children() -> list[int]:
 
 
 def children_by_number(pid: int) -> list[int]:
-    """Numbers of the children of whoever has a number; none when nobody has. Unverified."""
+    """Numbers of the children of whoever has a number; none when nobody has. Unverified. Raises Exhausted."""
     try:
         threads = os.listdir(f"/proc/{pid}/task")
         if "proc_children" in mask.taken_away():
@@ -105,12 +105,17 @@ def children_by_number(pid: int) -> list[int]:
         return [child for child, parent in parents() if parent == pid]
     except ProcessLookupError:
         return []
+    except OSError as error:
+        raise translated(error, "procfs", f"list the children of process {pid}") from error
     return [int(child) for text in texts for child in text.split()]
 
 
 def numbers() -> list[int]:
-    """Numbers of all processes that /proc shows. Unverified."""
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]
+    """Numbers of all processes that /proc shows. Unverified. Raises Exhausted."""
+    try:
+        return [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]
+    except OSError as error:
+        raise translated(error, "procfs", "list the processes") from error
 
 
 def parents() -> Iterator[tuple[int, int]]:
@@ -120,6 +125,8 @@ def parents() -> Iterator[tuple[int, int]]:
             yield pid, _parse_stat(read_file(f"/proc/{pid}/stat")).ppid
         except (FileNotFoundError, ProcessLookupError):
             continue
+        except OSError as error:
+            raise translated(error, "procfs", "find parents") from error
 
 
 def read_file(path: str) -> bytes:

@@ -94,19 +94,26 @@ class Supervision:
 
     def _perform(self, actions: list[do.Action], now: Instant) -> None:
         for action in actions:
-            match action:
-                case do.Record():
-                    self._note_transition(action, now)
-                case do.Spawn():
-                    self._spawns.append(self._seats[action.worker])
-                case do.Signal():
-                    self._signal(action)
-                case do.Kill():
-                    self._kill(action)
-                case do.Finish():
-                    self.on_finish(action)
-                case do.StopAll():
-                    raise AssertionError("the core obeys StopAll itself")
+            try:
+                self._act(action, now)
+            except Exception as error:  # noqa: BLE001 - the core counts on all of them; one must not lose the others
+                text = f"internal error: {type(error).__name__}: {error} (in {action}); please report this"
+                self.note("supervisor", None, text)
+
+    def _act(self, action: do.Action, now: Instant) -> None:
+        match action:
+            case do.Record():
+                self._note_transition(action, now)
+            case do.Spawn():
+                self._spawns.append(self._seats[action.worker])
+            case do.Signal():
+                self._signal(action)
+            case do.Kill():
+                self._kill(action)
+            case do.Finish():
+                self.on_finish(action)
+            case do.StopAll():
+                raise AssertionError("the core obeys StopAll itself")
 
     def _note_transition(self, record: do.Record, now: Instant) -> None:
         """Follow a transition; telling it to the store and to people waits until this turn's spawns are done."""
@@ -397,7 +404,7 @@ class Supervision:
         known = {seat.pidfd.id.pid for seat in self._seats.values() if seat.pidfd is not None}
         try:
             reap_orphans(known | {self._pump.pid} if self._pump.pid else known)
-        except (KernelError, OSError):  # no descriptor to look with
+        except KernelError:  # no descriptor to look with
             self._loop.call_at(Instant(self._loop.now() + REAP_AGAIN), self.reap_orphans)
 
     def reconfigure(self, configuration: Configuration, by: str) -> None:
