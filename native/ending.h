@@ -30,6 +30,19 @@ static PyObject *wait_by_pidfd(PyObject *module, PyObject *args)
                          (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6, usage.ru_maxrss);
 }
 
+/* Read the start of a small file of the kernel's; -1 and errno when that fails. */
+static ssize_t start_of(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t got = read(fd, text, size);
+    int failed = errno;
+    close(fd);
+    errno = failed;
+    return got;
+}
+
 /* read_start(path) -> the first bytes of a small file of the kernel's. */
 static PyObject *read_start(PyObject *module, PyObject *args)
 {
@@ -38,15 +51,31 @@ static PyObject *read_start(PyObject *module, PyObject *args)
     char text[256];
     if (!PyArg_ParseTuple(args, "s", &path))
         return NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    ssize_t size = start_of(path, text, sizeof text);
+    return size < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyBytes_FromStringAndSize(text, size);
+}
+
+/* ended(pidfd, options, path) -> None when nothing ended, else what waitid gives and the start of the file. */
+static PyObject *ended(PyObject *module, PyObject *args)
+{
+    (void)module;
+    enum { BY_PIDFD = 3 };
+    int pidfd, options;
+    const char *path;
+    char text[256];
+    siginfo_t info = {0};
+    struct rusage usage = {0};
+    if (!PyArg_ParseTuple(args, "iis", &pidfd, &options, &path))
+        return NULL;
+    if (syscall(SYS_waitid, BY_PIDFD, pidfd, &info, options, &usage) < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
-    ssize_t size = read(fd, text, sizeof text);
-    int failed = errno;
-    close(fd);
-    if (size < 0) {
-        errno = failed;
+    if (info.si_signo == 0)
+        Py_RETURN_NONE;
+    ssize_t size = start_of(path, text, sizeof text);
+    if (size < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
-    }
-    return PyBytes_FromStringAndSize(text, size);
+    return Py_BuildValue("iiddly#", info.si_code, info.si_status,
+                         (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6,
+                         (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6, usage.ru_maxrss, text,
+                         (Py_ssize_t)size);
 }

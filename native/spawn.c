@@ -241,6 +241,7 @@ static PyObject *ignored(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(nothin
 static PyMethodDef functions[] = {
     {"ignored", ignored, METH_NOARGS, "ignored() -> set of bits: bit N - 1 for signal N"},
     {"granted", grants, METH_NOARGS, "granted() -> (clone3 and close_range work, CLONE_INTO_CGROUP does)"},
+    {"ended", ended, METH_VARARGS, "ended(pidfd, options, path) -> None | code, status, user, system, max RSS KiB, text"},
     {"read_start", read_start, METH_VARARGS, "read_start(path) -> up to 256 bytes"},
     {"spawn", spawn, METH_VARARGS, "spawn(batch, threads, reserved, placeholder, ignored) -> outcomes in order"},
     {"waitid", wait_by_pidfd, METH_VARARGS, "waitid(pidfd, options) -> signo, code, status, user, system, max RSS KiB"},

@@ -47,7 +47,12 @@ def reap(process: Pidfd, *, keep_zombie: bool = False) -> ExitStatus | None:
         raise translated(error, "waitid", f"reap process {process.id}") from error
     if not signo:
         return None
-    usage = Usage(user, system, max_rss * 1024)
+    return status_of_wait(code, status, user, system, max_rss)
+
+
+def status_of_wait(code: int, status: int, user: float, system: float, max_rss_kib: int) -> ExitStatus:
+    """What waitid(2) tells: si_code, si_status, and of the rusage seconds and KiB."""
+    usage = Usage(user, system, max_rss_kib * 1024)
     if code == _CLD_EXITED:
         return ExitStatus(status, None, False, Source.WAITID, usage)
     return ExitStatus(None, status, code == _CLD_DUMPED, Source.WAITID, usage)

@@ -17,7 +17,9 @@ from pidward.core.signals import SIGKILL, signal_name
 from pidward.core.spec import Configuration, LogMode
 from pidward.core.supervisor import Supervisor as Core
 from pidward.core.units import Instant
+from pidward.kernel.cgroup import Group
 from pidward.kernel.clock import wall
+from pidward.kernel.ending import look_at_end
 from pidward.kernel.errors import KernelError, NotChild
 from pidward.kernel.limits import free_descriptors, read_limit
 from pidward.kernel.pidfd import Pidfd
@@ -303,7 +305,7 @@ class Supervision:
             self._gate_spoke(seat)
         if seat.pidfd is None:
             return
-        status = self._how_it_ended(seat.pidfd)
+        status, left_behind = self._look(seat, seat.pidfd)
         if status is None:
             return
         process, failure = seat.pidfd.id, seat.failure
@@ -311,10 +313,17 @@ class Supervision:
         if failure is not None and self._phase(seat) is Phase.STARTING:
             self._spawn_failed(seat, failure)
             return
-        left_behind = self._is_populated(seat)
         self.feed(on.Exited(seat.name, process, status, left_behind))
         if left_behind and seat.emptied_watch is None and self._phase(seat) in (Phase.STOPPING, Phase.KILLING):
             self._await_empty(seat)
+
+    def _look(self, seat: Seat, process: Pidfd) -> tuple[ExitStatus | None, bool]:
+        """How the main process ended, None when it has not, and whether somebody of its tree lives."""
+        if isinstance(seat.tree, Group):
+            with suppress(KernelError):  # what follows knows what to do about it
+                return look_at_end(process, seat.tree)
+        status = self._how_it_ended(process)
+        return status, status is not None and self._is_populated(seat)
 
     def _is_populated(self, seat: Seat) -> bool:
         """Somebody of the tree lives; or may live, when that cannot be told now."""
