@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pidward.control.protocol import Call
 from pidward.kernel import abi
 from tests.e2e.rig import SLEEP, Rig, ends, eventually, held, is_alive, service
 
@@ -87,16 +88,21 @@ def test_clients_take_all_descriptors(rig: Rig, mask: str) -> None:
     try:
         for client in clients:
             client.connect(rig.socket)
+        eventually(lambda: descriptors(rig) == 64)
         for event in ready.values():
             with held(event["data"]["process"]) as worker:
                 worker.signal(signal.SIGKILL)
                 assert ends(worker)
         for name in ready:
             rig.events.find(name, lambda e: "killed by SIGKILL" in e["text"], f"{name} killed")
+        clients[0].sendall(Call("io.pidward.Supervisor.Stop", {"targets": ["web"]}).to_bytes())
+        assert clients[0].recv(65536)
     finally:
         for client in clients:
             client.close()
     rig.await_answer()
+    eventually(lambda: [w["phase"] for w in rig.status().values()] == ["stopped"] * 3 + ["ready"])
+    assert rig.cli("start", "web").status == OK
     eventually(lambda: {worker["phase"] for worker in rig.status().values()} == {"ready"})
 
 

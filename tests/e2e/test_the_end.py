@@ -3,10 +3,12 @@
 import os
 import signal
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 
+from pidward.runtime.main import DRAIN_TIME
 from pidward.testing.programs import Barrier, daemons, polite, stubborn
 from tests.e2e.rig import SLEEP, Rig, ends, groups_of, held, is_alive, service
 from tests.isolation import end, fork, sleep_forever
@@ -55,12 +57,14 @@ def test_a_second_sigterm_does_not_hurry(rig: Rig, tmp_path: Path) -> None:
 
 
 def test_down_waits_for_the_end(rig: Rig) -> None:
-    rig.configure(service("web", workers=2))
+    rig.configure(service("web", workers=2, logs={"mode": "file"}))
     rig.up()
     workers = [held(event["data"]["process"]) for event in rig.wait_all("web", 2).values()]
     supervisor = rig.process.id
+    begun = time.monotonic()
     told = rig.cli("down")
     assert told.status == OK
+    assert time.monotonic() - begun < DRAIN_TIME, "it waits for the pump only as long as that has work"
     assert str(supervisor) in told.out
     for worker in workers:
         with worker:

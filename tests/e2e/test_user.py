@@ -40,15 +40,25 @@ def python_for_everybody() -> str | None:
     return next((python for python in pythons if as_nobody(python, "-c", check) == 0), None)
 
 
-@pytest.fixture
-def rig(rig: Rig) -> Rig:
-    """An instance of the user nobody."""
+def python_of_nobody() -> str:
     if os.geteuid() or shutil.which("setpriv") is None:
         pytest.skip("needs root and setpriv, to become somebody else")
     python = python_for_everybody()
     if python is None:
         pytest.skip("needs a Python 3.11 and a copy of pidward that other users can read")
-    rig.python = python
+    return python
+
+
+@pytest.fixture
+def roots(rig: Rig) -> Rig:
+    """An instance of root."""
+    return rig
+
+
+@pytest.fixture
+def rig(rig: Rig) -> Rig:
+    """An instance of the user nobody."""
+    rig.python = python_of_nobody()
     shutil.chown(rig.base, NOBODY, NOBODY)
     for directory in (rig.state, rig.run):
         directory.mkdir(0o700)
@@ -170,3 +180,20 @@ def test_nothing_runs_twice(rig: Rig, barrier: Barrier) -> None:
         barrier.wait(4)
         assert [process for process in tree if is_alive(process)] == []
     assert not list(groups_of(rig.instance))
+
+
+def test_a_stranger_may_not_ask(roots: Rig) -> None:
+    """The directory lets nobody in; and who reaches the socket all the same is told that he may not."""
+    python = python_of_nobody()
+    roots.configure(service("web"))
+    roots.up()
+    process = roots.wait("web/1", "ready")["data"]["process"]
+    stop = [python, "-P", "-m", "pidward", "stop", "web", "--socket", roots.socket]
+    roots.base.chmod(0o755)
+    denied = 4
+    assert as_nobody(*stop) == denied
+    roots.run.chmod(0o711)
+    assert as_nobody(*stop) == denied
+    Path(roots.socket).chmod(0o666)
+    assert as_nobody(*stop) == denied
+    assert roots.status()["web/1"]["process"] == process

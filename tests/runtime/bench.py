@@ -94,11 +94,11 @@ class Bench:
         directory = self._directory.name
         self.loop = Loop()
         self.store, self.spawner = MemoryStore(), MoodySpawner(native)
-        self.trees = Trees("bench", directory, place)
+        self.trees = Trees("runtime-test", directory, place)
         self._pump = Pump(self.loop, directory, lambda _text: None)
         self.supervision = Supervision(
             self.loop, cast("Spawner", self.spawner), self.trees, cast("Store", self.store), self._pump,
-            instance="bench", nofile=read_limit("nofile"),
+            instance="runtime-test", nofile=read_limit("nofile"),
         )  # fmt: skip
         self.is_finished = False
         self.supervision.on_finish = lambda _finish: setattr(self, "is_finished", True)

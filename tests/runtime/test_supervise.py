@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from pidward.core import events as on
-from pidward.core.model import Phase, Source, Wanted
+from pidward.core.model import Phase, Source, Wanted, WorkerName
 from pidward.core.spec import RestartPolicy
 from pidward.core.units import Seconds
+from pidward.core.worker import KILL_AGAIN
+from pidward.kernel import ending
 from pidward.kernel.cgroup import Located, look_for
 from pidward.kernel.errors import Exhausted
 from pidward.kernel.pidfd import Pidfd
@@ -183,20 +185,39 @@ def test_a_program_that_is_missing_is_told_at_the_gate(gated: Bench) -> None:
     assert zombies() <= before
 
 
+def test_an_act_that_fails_does_not_take_the_others_with_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core counts on all of them; one that is lost is a worker that hangs for ever."""
+    bench.load(web(workers=3))
+    bench.turn_until(lambda: all(w.phase is Phase.READY for w in bench.supervision.core.workers.values()))
+    real, calls = Pidfd.signal, []
+
+    def signal_once(self: Pidfd, number: int) -> bool:
+        calls.append(number)
+        if len(calls) == 1:
+            raise RuntimeError("a bug")
+        return real(self, number)
+
+    monkeypatch.setattr(Pidfd, "signal", signal_once)
+    for worker in list(bench.supervision.core.workers):
+        bench.supervision.feed(on.StopAsked(worker, "test"))
+    down = [WorkerName("web", 2), WorkerName("web", 3)]
+    bench.turn_until(lambda: all(bench.supervision.core.workers[name].phase is Phase.STOPPED for name in down))
+    (said,) = [row.text for row in bench.store.rows if "internal error" in row.text]
+    assert "RuntimeError: a bug" in said
+    assert "please report this" in said
+
+
 # --- ends
 
 
-@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), Exhausted("look")])
-def test_orphans_are_reaped_later_when_they_cannot_be_now(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_orphans_are_reaped_later_when_they_cannot_be_now(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervise, "REAP_AGAIN", 0.01)
     calls: list[object] = []
 
     def reap(known: object) -> None:
         calls.append(known)
         if len(calls) < 3:
-            raise error
+            raise Exhausted("look")
 
     monkeypatch.setattr(supervise, "reap_orphans", reap)
     bench.load(web())
@@ -219,11 +240,14 @@ def test_a_tree_that_cannot_be_looked_at_is_looked_at_later(bench: Bench, monkey
             raise answers.pop()
         return False
 
+    monkeypatch.setattr(ending, "_ended", None)
     monkeypatch.setattr(kind, "is_populated", is_populated)
+    begun = bench.loop.now()
     at_gate(bench).signal(signal.SIGKILL)
     bench.turn_until(lambda: bench.worker.restarts == 1)
     bench.turn_until_phase(Phase.READY)
     assert "killing" in bench.phases
+    assert bench.loop.now() - begun < KILL_AGAIN, "it does not wait for the next kill"
     assert answers == []
 
 
@@ -263,6 +287,7 @@ def test_a_kill_is_repeated_while_somebody_lives(bench: Bench, monkeypatch: pyte
     assert seat.tree is not None
     kind = type(seat.tree)
     hangs = [True]
+    monkeypatch.setattr(ending, "_ended", None)  # look by is_populated
     monkeypatch.setattr(kind, "is_populated", lambda _self: hangs[0])
     monkeypatch.setattr("pidward.core.worker.KILL_AGAIN", Seconds(0.05))
     kills: list[int] = []
