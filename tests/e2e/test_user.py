@@ -50,12 +50,6 @@ def python_of_nobody() -> str:
 
 
 @pytest.fixture
-def roots(rig: Rig) -> Rig:
-    """An instance of root."""
-    return rig
-
-
-@pytest.fixture
 def rig(rig: Rig) -> Rig:
     """An instance of the user nobody."""
     rig.python = python_of_nobody()
