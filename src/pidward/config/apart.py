@@ -1,8 +1,8 @@
 """A configuration as bytes, to be read in one process and used in another.
 
-The supervisor lives for months and reads its file once: what reading takes (tomllib and the schema, with argparse 1.5 MB)
-would stay in its memory for good, because Python's allocator seldom gives pages back. So a child reads, which also works
-while the parent imports the rest. Lean: who takes the bytes imports nothing of config but this file.
+The supervisor lives for months and reads its file once: what reading takes (tomllib and the schema, with argparse 1.5
+MB) would stay in its memory for good, because Python's allocator seldom gives pages back. So a child reads, which
+also works while the parent imports the rest. Lean: who takes the bytes imports nothing of config but this file.
 """
 
 import marshal

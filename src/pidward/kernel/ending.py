@@ -1,8 +1,8 @@
 """A death in one look: how a child ended, and whether it left anybody behind in its cgroup.
 
-This stands between a death and the new worker. After a rest everything that it touches is cold: with two
-calls the status took some 34 us and the cgroup some 48 (p50, 100 workers, Linux 6.18). One call touches less; how much it
-saves is below the noise of the restart as a whole.
+This stands between a death and the new worker. After a rest everything that it touches is cold: with two calls the
+status took some 34 us and the cgroup some 48 (p50, 100 workers, Linux 6.18). One call touches less; how much it saves
+is below the noise of the restart as a whole.
 """
 
 from pidward.core.model import ExitStatus
