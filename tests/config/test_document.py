@@ -81,7 +81,7 @@ def test_every_field_of_the_specification_has_its_key() -> None:
     assert named(schema.RESTART) == have(spec.RestartPolicy)
     assert named(schema.STOP) == have(spec.StopPolicy)
     assert named(schema.LOGS) == have(spec.LogPolicy)
-    assert named(schema.READY) == {"ready_after"}
+    assert named(schema.READY) == {"after"}
     wanted = have(spec.Execution) | have(spec.ServiceSpec) - {"name", "execution", "origin", "ready_after"} | {"ready"}
     assert named(schema.SERVICE) == wanted
 

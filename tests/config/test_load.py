@@ -14,6 +14,8 @@ from pidward.core.spec import (
     Limit,
     LogMode,
     LogPolicy,
+    Probe,
+    ProbeKind,
     RestartPolicy,
     RestartWhen,
     ServiceSpec,
@@ -118,7 +120,7 @@ def test_every_key() -> None:
                 oom_score_adj=1000,
             ),
             workers=0,
-            ready_after=Seconds(1.0),
+            ready=Probe(ProbeKind.AFTER, after=Seconds(1.0)),
             restart=RestartPolicy(
                 RestartWhen.ON_FAILURE,
                 Seconds(1.0),
@@ -200,7 +202,7 @@ def test_tables_meet_the_defaults_key_by_key() -> None:
     assert (spec.logs.keep, spec.logs.dir) == (4, "/l")
     assert spec.execution.limits == (Limit("nofile", 10, 10), Limit("core", 1, 1))
     assert spec.execution.env == (("A", "1"), ("B", "2"), ("C", "2"))
-    assert spec.ready_after == 9.0
+    assert spec.ready == Probe(ProbeKind.AFTER, after=Seconds(9.0))
 
 
 def test_a_bare_policy_keeps_the_rest_of_the_defaults() -> None:

@@ -9,7 +9,17 @@ from pathlib import Path
 from pidward.core import events as on
 from pidward.core.actions import Record
 from pidward.core.model import ExitStatus, Phase, ProcessId, Wanted, Worker, WorkerName
-from pidward.core.spec import Execution, Exhausted, RestartPolicy, RestartWhen, ServiceSpec, StopPolicy, Tree
+from pidward.core.spec import (
+    Execution,
+    Exhausted,
+    Probe,
+    ProbeKind,
+    RestartPolicy,
+    RestartWhen,
+    ServiceSpec,
+    StopPolicy,
+    Tree,
+)
 from pidward.core.units import Instant, Seconds
 from pidward.core.worker import step
 
@@ -20,8 +30,8 @@ NOW = Instant(100.0)
 
 BASE = ServiceSpec("web", Execution(("web",)))
 SPECS = [
-    BASE._replace(ready_after=ready, restart=restart, stop=stop)
-    for ready in (None, Seconds(1.0))
+    BASE._replace(ready=ready, restart=restart, stop=stop)
+    for ready in (None, Probe(ProbeKind.AFTER, after=Seconds(1.0)))
     for restart in (
         RestartPolicy(policy=RestartWhen.NEVER),
         RestartPolicy(policy=RestartWhen.ALWAYS, burst=0),

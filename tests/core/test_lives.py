@@ -12,6 +12,8 @@ from pidward.core.spec import (
     Configuration,
     Execution,
     Exhausted,
+    Probe,
+    ProbeKind,
     RestartPolicy,
     RestartWhen,
     ServiceSpec,
@@ -42,7 +44,7 @@ def test_a_worker_that_lives_is_ready_at_once():
 
 
 def test_ready_after_a_delay_and_not_before():
-    life = Simulation(service(ready_after=Seconds(5.0))).until(4.99)
+    life = Simulation(service(ready=Probe(ProbeKind.AFTER, after=Seconds(5.0)))).until(4.99)
     assert life.worker("web/1").phase is Phase.RUNNING
     assert life.until(5).worker("web/1").phase is Phase.READY
 

@@ -14,6 +14,8 @@ from pidward.core.spec import (
     Configuration,
     Execution,
     Exhausted,
+    Probe,
+    ProbeKind,
     RestartPolicy,
     RestartWhen,
     ServiceSpec,
@@ -39,7 +41,7 @@ def random_spec(random: Random, name: str) -> ServiceSpec:
         name,
         Execution((name, str(random.randrange(3)))),
         workers=random.randrange(4),
-        ready_after=Seconds(random.choice([0.0, 2.0])) or None,
+        ready=random.choice([None, Probe(ProbeKind.AFTER, after=Seconds(2.0))]),
         autostart=random.random() < 0.8,
         restart=RestartPolicy(
             policy=random.choice(list(RestartWhen)),

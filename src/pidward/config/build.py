@@ -12,6 +12,8 @@ from pidward.core.spec import (
     Execution,
     Limit,
     LogPolicy,
+    Probe,
+    ProbeKind,
     RestartPolicy,
     ServiceSpec,
     Settings,
@@ -71,7 +73,8 @@ class _Service:
         for key, policy in (("restart", RestartPolicy), ("stop", StopPolicy), ("logs", LogPolicy)):
             if key in values:
                 values[key] = policy(**values[key])
-        values["ready_after"] = values.pop("ready", {}).get("after")
+        after = values.pop("ready", {}).get("after")
+        values["ready"] = Probe(ProbeKind.AFTER, after=after) if after else None
         origin = self.report.place(self.path("command"))
         return ServiceSpec(name=self.name, execution=Execution(**execution), origin=origin, **values)
 

@@ -101,9 +101,7 @@ RESTART = table(
 )  # fmt: skip
 
 READY = table(
-    Key("after", duration(), "ready when it has run this long", '"2s"', field="ready_after",
-        unset="ready as soon as the program runs"),
-    defaults=[_SERVICE],
+    Key("after", duration(), "ready when it has run this long", '"2s"', unset="ready as soon as the program runs"),
 )  # fmt: skip
 
 STOP = table(

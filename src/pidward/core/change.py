@@ -45,7 +45,7 @@ def _compare_service(old: ServiceSpec | None, new: ServiceSpec) -> list[Change]:
         changes.append(Change(new.name, Consequence.RESTART, _differing(old.execution, new.execution)))
     if old.logs != new.logs:  # the running process holds its spool open
         changes.append(Change(new.name, Consequence.ADOPT, "logs"))
-    kept = [f for f in ("ready_after", "restart", "stop", "autostart") if getattr(old, f) != getattr(new, f)]
+    kept = [f for f in ("ready", "restart", "stop", "autostart") if getattr(old, f) != getattr(new, f)]
     if kept:
         changes.append(Change(new.name, Consequence.ADOPT, ", ".join(kept)))
     return changes

@@ -36,7 +36,7 @@ from pidward.core.events import (
 from pidward.core.model import ExitStatus, Phase, Wanted, Worker, WorkerName
 from pidward.core.restart import describe, is_success, jittered, next_delay, recent, shall_restart
 from pidward.core.signals import SIGKILL, signal_name
-from pidward.core.spec import Exhausted, ServiceSpec, Tree
+from pidward.core.spec import Exhausted, ProbeKind, ServiceSpec, Tree
 from pidward.core.units import Instant, Seconds, format_duration
 
 Step = tuple[Worker, list[Action]]
@@ -109,8 +109,9 @@ def _executed(worker: Worker, spec: ServiceSpec, event: Executed, now: Instant) 
 
 
 def _serving(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
-    if spec.ready_after:
-        until = Instant(now + spec.ready_after)
+    after = _ready_after(spec)
+    if after:
+        until = Instant(now + after)
         worker, record = _enter(worker, Phase.RUNNING, "the program runs", now, until=until)
     else:
         worker, record = _enter(worker, Phase.READY, "the program runs", now)
@@ -158,7 +159,7 @@ def _elapsed(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
         case Phase.BACKING_OFF | Phase.SLOW_LANE:
             return _start_again(worker, spec.restart.burst, "the delay is over", now)
         case Phase.RUNNING:
-            worker, record = _enter(worker, Phase.READY, f"ran for {format_duration(spec.ready_after or 0)}", now)
+            worker, record = _enter(worker, Phase.READY, f"ran for {format_duration(_ready_after(spec))}", now)
             return worker, [record]
         case Phase.STOPPING:
             who = "its tree" if worker.process is None and not worker.spawning else "it"
@@ -332,3 +333,8 @@ def _start_fresh(worker: Worker, reason: str, now: Instant) -> Step:
 
 def _grace(spec: ServiceSpec) -> str:
     return f"{format_duration(spec.stop.grace)} after {signal_name(spec.stop.signal)}"
+
+
+def _ready_after(spec: ServiceSpec) -> Seconds:
+    """How long a worker must have run to be ready, when that is how it is known."""
+    return spec.ready.after if spec.ready is not None and spec.ready.kind is ProbeKind.AFTER else Seconds(0.0)
