@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from pidward.core.model import ExitStatus, Phase, ProcessId, Wanted, WorkerName
+from pidward.core.units import Instant
 
 
 class Record(NamedTuple):
@@ -40,11 +41,24 @@ class Kill(NamedTuple):
     whole_tree: bool = True
 
 
+class PreStop(NamedTuple):
+    """Run the command of ``stop.pre`` for this process; answer with PreStopEnded. It is given until ``until``."""
+
+    worker: WorkerName
+    process: ProcessId
+    until: Instant
+
+
 class Finish(NamedTuple):
-    """Every worker is down and the supervisor was asked to end: end. ``failed``: because a worker gave up."""
+    """Every worker is down and the supervisor was asked to end: end.
+
+    failed: because a worker gave up.
+    status: how the essential worker ended whose end was the end of everything.
+    """
 
     reason: str
     failed: bool = False
+    status: ExitStatus | None = None
 
 
 class StopAll(NamedTuple):
@@ -53,4 +67,4 @@ class StopAll(NamedTuple):
     reason: str
 
 
-Action = Record | Spawn | Signal | Kill | Finish | StopAll
+Action = Record | Spawn | Signal | Kill | PreStop | Finish | StopAll

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from pidward.core.model import ExitStatus, ProcessId, WorkerName
 from pidward.core.spec import Configuration
+from pidward.core.units import Instant
 
 
 class Spawned(NamedTuple):
@@ -88,5 +89,105 @@ class Reconfigured(NamedTuple):
     by: str
 
 
-WorkerEvent = Spawned | Executed | SpawnFailed | Exited | TreeEmptied | Elapsed | StartAsked | StopAsked | RestartAsked
-Event = WorkerEvent | ShutdownAsked | Reconfigured
+class Ready(NamedTuple):
+    """A readiness probe, or the worker itself, says that it may serve."""
+
+    worker: WorkerName
+    process: ProcessId
+    how: str  # "READY=1", "GET http://... answered 200"; becomes the reason
+
+
+class Unready(NamedTuple):
+    """A readiness probe that had said yes says no; the worker lives and is not to be restarted for it."""
+
+    worker: WorkerName
+    process: ProcessId
+    why: str
+
+
+class Unhealthy(NamedTuple):
+    """The worker has hung, or says that it failed: it is to be ended and started again by its policy.
+
+    signal: what to end it with instead of the stop signal; SIGABRT after a missed watchdog.
+    """
+
+    worker: WorkerName
+    process: ProcessId
+    why: str
+    signal: int | None = None
+
+
+class MainChanged(NamedTuple):
+    """Another process of the worker's tree is its main process from now on (MAINPID, a pid file)."""
+
+    worker: WorkerName
+    process: ProcessId
+
+
+class Extended(NamedTuple):
+    """The worker needs longer for what it does now: its phase ends no sooner than ``until``."""
+
+    worker: WorkerName
+    process: ProcessId
+    until: Instant
+
+
+class Announced(NamedTuple):
+    """The worker says that it ends (STOPPING=1) and will not serve; nobody asked it to."""
+
+    worker: WorkerName
+    process: ProcessId
+
+
+class Forgiven(NamedTuple):
+    """Past failures of this worker do not count any more (RESTART_RESET=1)."""
+
+    worker: WorkerName
+
+
+class PreStopEnded(NamedTuple):
+    """The command that comes before the stop signal has ended; ``why`` says how when it failed."""
+
+    worker: WorkerName
+    why: str = ""
+
+
+class Due(NamedTuple):
+    """The schedule of a service asks for a run."""
+
+    service: str
+    by: str = "its schedule"
+
+
+class Demanded(NamedTuple):
+    """Somebody connects to a socket of a service that is started on demand."""
+
+    service: str
+    by: str
+
+
+class ScaleAsked(NamedTuple):
+    """Somebody wants this many workers of a service; those that are kept are not touched."""
+
+    service: str
+    workers: int
+    by: str
+
+
+class RollAsked(NamedTuple):
+    """Somebody wants workers replaced ``step`` at a time, each batch ready before the next one begins.
+
+    It ends, and says so, with the first worker that does not become ready.
+    """
+
+    workers: tuple[WorkerName, ...]
+    by: str
+    step: int = 1
+
+
+WorkerEvent = (
+    Spawned | Executed | SpawnFailed | Exited | TreeEmptied | Elapsed | StartAsked | StopAsked | RestartAsked
+    | Ready | Unready | Unhealthy | MainChanged | Extended | Announced | Forgiven | PreStopEnded
+)  # fmt: skip
+ServiceEvent = Due | Demanded | ScaleAsked | RollAsked
+Event = WorkerEvent | ServiceEvent | ShutdownAsked | Reconfigured

@@ -72,7 +72,7 @@ def step(worker: Worker, spec: ServiceSpec, event: WorkerEvent, now: Instant) ->
         case RestartAsked():
             return _restart_asked(worker, spec, event, now)
         case _:
-            assert_never(event)
+            return worker, []
 
 
 def _enter(

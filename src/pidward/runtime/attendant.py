@@ -1,0 +1,62 @@
+"""Parts that join a supervisor at work: probes, sd_notify, sockets, schedules.
+
+Each registers with the loop, watches transitions, equips new processes, and tells the core what it finds by feeding
+events. None is imported before a configuration needs it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from pidward.core.actions import Record
+from pidward.core.events import Event
+from pidward.core.model import EventRow, WorkerName
+from pidward.core.spec import Configuration, ServiceSpec
+from pidward.kernel.spawn import Spawner
+from pidward.runtime.loop import Loop
+from pidward.runtime.seat import Seat
+
+
+class Equipment(NamedTuple):
+    """What the processes of one worker are given beyond their plan.
+
+    env: variables, over those of the configuration.
+    descriptors: (number in the worker, our descriptor), the second borrowed until the next ``equip``.
+    """
+
+    env: tuple[tuple[str, str], ...] = ()
+    descriptors: tuple[tuple[int, int], ...] = ()
+
+
+class Surroundings(NamedTuple):
+    """What an attendant may use; all of it belongs to the supervisor and outlives the attendant."""
+
+    loop: Loop
+    spawner: Spawner
+    feed: Callable[[Event], None]  # not from within ``followed`` or ``equip``: use ``loop.call_soon``
+    note: Callable[..., None]  # note(kind, worker or None, sentence, **data): an event that is no transition
+    seat: Callable[[WorkerName], Seat | None]
+    spec: Callable[[WorkerName], ServiceSpec]  # KeyError for a worker that is not known
+    subscribe: Callable[[Callable[[EventRow], None]], Callable[[], None]]
+    prepare_again: Callable[[str], None]  # the equipment of this service changed: ask for it before the next start
+    instance: str
+    runtime_dir: str
+    state_dir: str
+
+
+class Attendant(Protocol):
+    """One such part. Its methods are called in the loop's thread and must not wait."""
+
+    def configured(self, configuration: Configuration) -> None:
+        """A configuration is in force, the first or a new one; called before anything of it is started."""
+
+    def equip(self, name: WorkerName, spec: ServiceSpec) -> Equipment:
+        """Say what a worker's processes are given; asked when its plan is made, not at each start."""
+
+    def followed(self, record: Record, seat: Seat) -> None:
+        """A worker's transition; what the core asks for because of it comes after this.
+
+        ``seat.pidfd`` is there while the main process lives, and is borrowed.
+        """
+
+    def close(self) -> None:
+        """The supervisor ends: give everything back."""
