@@ -21,10 +21,12 @@ class Equipment(NamedTuple):
 
     env: variables, over those of the configuration.
     descriptors: (number in the worker, our descriptor), the second borrowed until the next ``equip``.
+    listen: (name, our descriptor) of what is passed as LISTEN_FDS; several attendants' are numbered together.
     """
 
     env: tuple[tuple[str, str], ...] = ()
     descriptors: tuple[tuple[int, int], ...] = ()
+    listen: tuple[tuple[str, int], ...] = ()
 
 
 class Surroundings(NamedTuple):
@@ -50,7 +52,10 @@ class Attendant(Protocol):
         """A configuration is in force, the first or a new one; called before anything of it is started."""
 
     def equip(self, name: WorkerName, spec: ServiceSpec) -> Equipment:
-        """Say what a worker's processes are given; asked when its plan is made, not at each start."""
+        """Say what a worker's processes are given; asked when its plan is made, not at each start.
+
+        Raises runtime.plan.PlanError when that cannot be had; the start has failed then, and is tried again by policy.
+        """
 
     def followed(self, record: Record, seat: Seat) -> None:
         """A worker's transition; what the core asks for because of it comes after this.

@@ -20,6 +20,7 @@ from pidward.kernel.signals import SignalFd
 from pidward.kernel.spawn import Spawner
 from pidward.logs.client import Pump
 from pidward.runtime.answers import Answers
+from pidward.runtime.attendants import Attendants
 from pidward.runtime.desk import Desk
 from pidward.runtime.leftovers import clear_leftovers
 from pidward.runtime.loop import READ, Loop
@@ -119,6 +120,9 @@ def run(options: Options) -> int:
         listener = SignalListener(signals, supervision, answers, options.announce)
         loop.watch(signals, READ, listener.heard)
         viewer = stack.enter_context(closing(options.viewer())) if options.viewer else None
+        attendants = Attendants(supervision.surroundings(options.runtime_dir, options.state_dir))
+        stack.callback(attendants.close)
+        supervision.attended_by(attendants)
         supervision.load(configuration, options.services)
         trim_memory()
         loop.run()

@@ -27,6 +27,8 @@ from pidward.kernel.spawn import Failure, Spawner, Started
 from pidward.kernel.tree import reap_orphans
 from pidward.kernel.wait import exit_status_of, reap
 from pidward.logs.client import Pump
+from pidward.runtime.attendant import Surroundings
+from pidward.runtime.attendants import Attendants
 from pidward.runtime.loop import READ, Loop, Watch
 from pidward.runtime.plan import Places, PlanError, explain_failure, make_plan
 from pidward.runtime.seat import Seat, Tree
@@ -75,6 +77,7 @@ class Supervision:
         self._untold: list[tuple[do.Record, Instant, Tree | None]] = []
         self._subscribers: dict[int, Callable[[EventRow], None]] = {}
         self._next_subscriber = 0
+        self._attendants: Attendants | None = None
         self.on_finish: Callable[[do.Finish], None] = lambda _finish: loop.stop()
         loop.after_turn = self._after_turn
 
@@ -82,12 +85,25 @@ class Supervision:
 
     def load(self, configuration: Configuration, only: Iterable[str] = ()) -> None:
         """Take the first configuration and start what is wanted."""
+        if self._attendants is not None:
+            self._attendants.configured(configuration)
         now = self._loop.now()
         for action in self._core.load(configuration, self._store.wanted(), now, only):
             self._perform([action], now)
             if len(self._spawns) >= START_BATCH:
                 self._after_turn()
         self._after_turn()
+
+    def attended_by(self, attendants: Attendants) -> None:
+        """Have these follow and equip workers from now on; before ``load``. They stay the caller's."""
+        self._attendants = attendants
+
+    def surroundings(self, runtime_dir: str, state_dir: str) -> Surroundings:
+        """What attendants may use of us."""
+        return Surroundings(
+            self._loop, self._spawner, self.feed, self.note, self.seat, self._core.spec, self.subscribe,
+            self._prepare_again, self._instance, runtime_dir, state_dir,
+        )  # fmt: skip
 
     def feed(self, event: on.Event) -> None:
         """Tell the core what happened, and do what it asks for."""
@@ -127,6 +143,8 @@ class Supervision:
             self._forget(seat)
         else:
             self._set_timer(seat)
+        if self._attendants is not None:
+            self._attendants.followed(record, seat)
 
     def _tell(self) -> None:
         """Queue this turn's transitions for the store, and tell subscribers, in the order in which they happened."""
@@ -248,6 +266,11 @@ class Supervision:
             self.feed(on.SpawnFailed(seat.name, str(error)))
             return False
         return True
+
+    def _prepare_again(self, service: str) -> None:
+        for seat in self._seats.values():
+            if seat.name.service == service:
+                seat.prepared = None
 
     def _places(self, seat: Seat) -> Places:
         out, err = "/dev/null", "/dev/null"
@@ -419,6 +442,8 @@ class Supervision:
     def reconfigure(self, configuration: Configuration, by: str) -> None:
         """Change what changed; what runs unchanged is not touched."""
         before = {s.name: s for s in self._core.configuration.services}
+        if self._attendants is not None:
+            self._attendants.configured(configuration)
         self.feed(on.Reconfigured(configuration, by))
         for name, seat in self._seats.items():
             old, new = before.get(name.service), self._core.spec(name)
