@@ -141,6 +141,11 @@ def _find_user(spec: ServiceSpec) -> _User | None:
     return _User(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell or "/bin/sh")
 
 
+def ids_of(spec: ServiceSpec) -> Ids | None:
+    """Whom a service's programs run as; None: as pidward itself. Raises PlanError for a name that does not exist."""
+    return _ids(spec, _find_user(spec))
+
+
 def _ids(spec: ServiceSpec, user: _User | None) -> Ids | None:
     execution = spec.execution
     if user is None and execution.group is None and execution.supplementary_groups is None:
