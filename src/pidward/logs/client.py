@@ -5,15 +5,16 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from pidward.core.model import WorkerName
 from pidward.core.spec import LogMode, LogPolicy
-from pidward.core.units import Instant
+from pidward.core.units import Instant, Seconds
 from pidward.kernel.errors import KernelError, NotChild
 from pidward.kernel.helper import start_helper
 from pidward.kernel.pidfd import Pidfd
-from pidward.kernel.wait import exit_status_of, reap
+from pidward.kernel.wait import exit_status_of, reap, wait_exit
 from pidward.logs.layout import log_dir, retired, split_stream, spool_dir, spool_path, stream_of, streams
 from pidward.logs.pump import MAX_MESSAGE
 
@@ -130,6 +131,21 @@ class Pump:
         if self._process is not None:
             self._process.close()
             self._process = None
+
+    def end(self, patience: Seconds) -> None:
+        """Close, wait for the process to end, and reap it: for a program that lives on without it. Waits.
+
+        Args:
+            patience: after so long it is left to end by itself.
+        """
+        if self._process is None:
+            self.close()
+            return
+        with Pidfd.copy_of(self._process.fileno(), self._process.id.pid) as process:
+            self.close()
+            if wait_exit(process, patience):
+                with suppress(NotChild):
+                    reap(process)
 
     # --- the process
 

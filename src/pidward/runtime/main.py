@@ -12,10 +12,10 @@ from pidward.core.events import ShutdownAsked
 from pidward.core.model import EventRow
 from pidward.core.signals import SIGCHLD, SIGHUP, SIGINT, SIGTERM, signal_name
 from pidward.core.spec import Configuration
-from pidward.core.units import Instant
+from pidward.core.units import Instant, Seconds
 from pidward.kernel.cgroup import locate
 from pidward.kernel.clock import boot_id
-from pidward.kernel.limits import raise_nofile
+from pidward.kernel.limits import raise_nofile, read_limit
 from pidward.kernel.signals import SignalFd
 from pidward.kernel.spawn import Spawner
 from pidward.logs.client import Pump
@@ -57,6 +57,7 @@ class Options(NamedTuple):
     services: tuple[str, ...] = ()  # start only these; empty: all
     announce: Callable[[str], None] = lambda _text: None  # what happens, a line each, for a person who watches
     viewer: Callable[[], Closable] | None = None  # shows the workers' output; closing it lets it show the rest
+    embedded: bool = False  # in a thread of another program, whose signals, limits and children are left alone
 
 
 def run(options: Options) -> int:
@@ -74,11 +75,13 @@ def run(options: Options) -> int:
         for directory in (options.runtime_dir, options.state_dir):
             _make_private(directory)
         _lock(options, stack)
-        trees = stack.enter_context(closing(Trees(options.instance, options.runtime_dir, locate())))
+        trees = stack.enter_context(closing(Trees(
+            options.instance, options.runtime_dir, locate(), subreaper=not options.embedded
+        )))  # fmt: skip
         # Blocked before any thread exists, so that the descriptor alone receives them.
         numbers = [SIGTERM, SIGINT, SIGHUP] + ([SIGCHLD] if trees.is_walking else [])
-        signals = stack.enter_context(closing(SignalFd(numbers)))
-        nofile = raise_nofile()
+        signals = None if options.embedded else stack.enter_context(closing(SignalFd(numbers)))
+        nofile = read_limit("nofile") if options.embedded else raise_nofile()
         spawner = Spawner()
         if trees.kills_at_birth(spawner):
             spawner.close()
@@ -101,6 +104,8 @@ def run(options: Options) -> int:
             options.announce(sentence)
             leftovers.append(sentence)
         pump = stack.enter_context(closing(Pump(loop, options.state_dir, lambda text: troubles.report("logs", text))))
+        if options.embedded:
+            stack.callback(pump.end, Seconds(DRAIN_TIME))
         supervision = Supervision(loop, spawner, trees, store, pump, instance=options.instance, nofile=nofile)
         pump.on_dropped = lambda worker, stream, size: supervision.note(
             "logs", worker, f"{worker}: {size} bytes of its {stream} were dropped: the pump could not keep up",
@@ -117,14 +122,16 @@ def run(options: Options) -> int:
         supervision.subscribe(lambda row: _announce(row, options.announce))
         ending = Ending(loop, pump)
         supervision.on_finish = ending.begin
-        listener = SignalListener(signals, supervision, answers, options.announce)
-        loop.watch(signals, READ, listener.heard)
+        if signals is not None:
+            listener = SignalListener(signals, supervision, answers, options.announce)
+            loop.watch(signals, READ, listener.heard)
         viewer = stack.enter_context(closing(options.viewer())) if options.viewer else None
         attendants = Attendants(supervision.surroundings(options.runtime_dir, options.state_dir))
         stack.callback(attendants.close)
         supervision.attended_by(attendants)
         supervision.load(configuration, options.services)
-        trim_memory()
+        if not options.embedded:
+            trim_memory()
         loop.run()
         if viewer is not None:
             viewer.close()

@@ -42,18 +42,20 @@ class Birth(NamedTuple):
 class Trees:
     """Makes, watches and removes the trees of all workers of one instance."""
 
-    def __init__(self, instance: str, runtime_dir: str, place: Located) -> None:
+    def __init__(self, instance: str, runtime_dir: str, place: Located, *, subreaper: bool = True) -> None:
         """Choose the rung.
 
         Args:
             instance: named in the directory, for people.
             runtime_dir: told apart by its hash, so that two instances of one name in two places do not meet.
             place: what kernel.cgroup.locate found.
+            subreaper: on the walking rung become the parent of descendants that lose theirs. False, for a program
+                whose children are not all ours: they are found by their mark, among all processes.
         """
-        self._place = place
+        self._place, self._everywhere = place, not subreaper
         self._base = f"pidward-{instance}-{crc32(os.path.realpath(runtime_dir).encode()):08x}"
         self._mains: set[int] = set()  # on the walking rung: numbers of main processes that are not reaped
-        if self.is_walking:
+        if self.is_walking and subreaper:
             become_subreaper()
 
     @property
@@ -117,7 +119,7 @@ class Trees:
     def born(self, seat: Seat, invocation: str) -> None:
         """A process of this seat exists; on the walking rung its tree begins."""
         if self.is_walking:
-            seat.tree = WalkedTree(invocation, seat.pidfd, self._mains)
+            seat.tree = WalkedTree(invocation, seat.pidfd, self._mains, everywhere=self._everywhere)
             if seat.pidfd is not None:
                 self._mains.add(seat.pidfd.id.pid)
 
