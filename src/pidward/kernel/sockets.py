@@ -1,0 +1,114 @@
+"""Listening sockets that outlive the processes they are given to."""
+
+import os
+import socket
+import stat
+from errno import EADDRINUSE
+from typing import NamedTuple
+
+from pidward.core.spec import SocketKind, SocketSpec
+
+_STREAMS = frozenset({SocketKind.TCP, SocketKind.UNIX})
+_PATHS = frozenset({SocketKind.UNIX, SocketKind.UNIX_DGRAM})
+
+
+class Owner(NamedTuple):
+    """Whom a socket's path is given to; -1 leaves it as it is."""
+
+    uid: int = -1
+    gid: int = -1
+
+
+class Listener:
+    """A bound socket, and with a stream kind a listening one. Owned here, also the path it made; close it.
+
+    It is left blocking, as systemd leaves those it passes: the flag is shared with every process that has it, and
+    programs set what they need.
+
+    Args:
+        spec: what to bind.
+        owner: of the path, where there is one.
+
+    Raises:
+        OSError: EADDRINUSE (for a path: somebody answers there, or it is no socket), EADDRNOTAVAIL, EACCES, EPERM for
+            the owner, ENAMETOOLONG.
+    """
+
+    def __init__(self, spec: SocketSpec, owner: Owner = Owner()) -> None:  # noqa: B008 - immutable
+        self._socket = socket.socket(_family(spec), socket.SOCK_STREAM if spec.kind in _STREAMS else socket.SOCK_DGRAM)
+        self._path = ""
+        self._inode = 0
+        try:
+            if spec.kind in _PATHS:
+                self._bind_path(spec, owner)
+            else:
+                self._bind_address(spec)
+            self.adjust(spec)
+        except BaseException:
+            self.close()
+            raise
+
+    def fileno(self) -> int:
+        """The descriptor; it stays ours."""
+        return self._socket.fileno()
+
+    def adjust(self, spec: SocketSpec) -> None:
+        """Take over what can be changed while it is bound: backlog and mode. Raises OSError."""
+        if self._path:
+            os.chmod(self._path, spec.mode)
+        if spec.kind in _STREAMS:
+            self._socket.listen(spec.backlog)  # on one that listens already this sets the backlog anew
+
+    def close(self) -> None:
+        """Stop holding it; processes that have it keep it. The path goes, if it is still the one that was made."""
+        if self._path:
+            try:
+                if os.lstat(self._path).st_ino == self._inode:
+                    os.unlink(self._path)
+            except OSError:
+                pass  # somebody cleaned up before us, or the directory is closed to us by now
+        self._path = ""
+        self._socket.close()
+
+    def _bind_address(self, spec: SocketSpec) -> None:
+        if spec.kind is SocketKind.TCP:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the past may linger
+        if spec.reuse_port:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._socket.bind((spec.address, spec.port))
+
+    def _bind_path(self, spec: SocketSpec, owner: Owner) -> None:
+        if spec.address.startswith("@"):
+            self._socket.bind("\0" + spec.address[1:])
+            return
+        try:
+            self._socket.bind(spec.address)
+        except OSError as error:
+            if error.errno != EADDRINUSE:
+                raise
+            _remove_dead(spec.address, self._socket.type)
+            self._socket.bind(spec.address)
+        self._path, self._inode = spec.address, os.lstat(spec.address).st_ino
+        if owner != Owner():
+            os.chown(spec.address, owner.uid, owner.gid, follow_symlinks=False)
+
+
+def _family(spec: SocketSpec) -> socket.AddressFamily:
+    if spec.kind in _PATHS:
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in spec.address else socket.AF_INET
+
+
+def _remove_dead(path: str, kind: int) -> None:
+    """Remove a socket that nobody answers at any more. Raises the OSError of bind for anything else there."""
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise OSError(EADDRINUSE, "something that is no socket is there already", path)
+    with socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK) as trial:
+        try:
+            trial.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except OSError:
+            pass  # a full backlog, another kind of socket: somebody is there
+    raise OSError(EADDRINUSE, "somebody listens there already", path)

@@ -1,0 +1,167 @@
+"""Sockets of services: bound once, given to every worker, kept over restarts and reloads.
+
+A client that connects while a worker is being replaced waits in the socket's queue and is refused by nobody.
+"""
+
+import os
+from collections.abc import Callable
+
+from pidward.core.actions import Record
+from pidward.core.events import Demanded
+from pidward.core.model import Phase, WorkerName
+from pidward.core.spec import Configuration, ServiceSpec, SocketKind, SocketSpec
+from pidward.kernel.sockets import Listener, Owner
+from pidward.runtime.attendant import Equipment, Surroundings
+from pidward.runtime.loop import READ, Watch
+from pidward.runtime.plan import PlanError, ids_of
+from pidward.runtime.seat import Seat
+
+_Key = tuple[SocketKind, str, int]
+
+
+class Sockets:
+    """An Attendant. Owns the sockets."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._bound: dict[_Key, tuple[Listener, SocketSpec]] = {}
+        self._on_demand: dict[str, _Doorkeeper] = {}
+
+    def configured(self, configuration: Configuration) -> None:
+        """Bind what is new, close what is gone, and leave the rest as it is.
+
+        What cannot be bound now is tried again at each start of its service, which fails with the reason until then.
+        """
+        specs = {_key(s): (s, service) for service in configuration.services for s in service.execution.sockets}
+        for key in [key for key in self._bound if key not in specs]:
+            self._bound.pop(key)[0].close()
+        for socket, service in specs.values():
+            try:
+                self._bind(socket, service)
+            except PlanError as error:
+                self._surroundings.note("sockets", None, f"{service.name}: {error}")
+        self._keep_doors(configuration)
+
+    def equip(self, name: WorkerName, spec: ServiceSpec) -> Equipment:
+        """The sockets of its service, in the order of the configuration."""
+        sockets = spec.execution.sockets
+        return Equipment(listen=tuple((s.name or name.service, self._bind(s, spec).fileno()) for s in sockets))
+
+    def followed(self, record: Record, seat: Seat) -> None:
+        """A service that starts on demand is waiting again, or is up."""
+        doorkeeper = self._on_demand.get(record.worker.service)
+        if doorkeeper is not None:
+            doorkeeper.followed(record)
+
+    def close(self) -> None:
+        """Close all of them. Workers that live keep theirs."""
+        for doorkeeper in self._on_demand.values():
+            doorkeeper.close()
+        self._on_demand.clear()
+        while self._bound:
+            self._bound.popitem()[1][0].close()
+
+    def _bind(self, spec: SocketSpec, service: ServiceSpec) -> Listener:
+        """The bound socket of a spec, bound now if need be. Raises PlanError."""
+        held = self._bound.get(_key(spec))
+        try:
+            if held is not None and held[1] == spec:
+                return held[0]
+            if held is not None:
+                listener = held[0]
+                listener.adjust(spec)
+            else:
+                listener = Listener(spec, _owner(spec, service))
+        except OSError as error:
+            raise PlanError(_why_not(spec, service, error)) from None
+        self._bound[_key(spec)] = listener, spec
+        return listener
+
+    def _keep_doors(self, configuration: Configuration) -> None:
+        """Have one doorkeeper for each service that starts on demand."""
+        wanted = {s.name: s for s in configuration.services if s.on_demand}
+        waiting = {name: keeper.waiting for name, keeper in self._on_demand.items()}
+        for keeper in self._on_demand.values():
+            keeper.close()
+        self._on_demand = {}
+        for name, service in wanted.items():
+            bound = [self._bound[_key(s)] for s in service.execution.sockets if _key(s) in self._bound]
+            self._on_demand[name] = _Doorkeeper(self._surroundings, name, bound, waiting.get(name, set()))
+
+
+class _Doorkeeper:
+    """Waits for the first connection while nobody of the service is up."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        service: str,
+        bound: list[tuple[Listener, SocketSpec]],
+        waiting: set[WorkerName],
+    ) -> None:
+        self._surroundings, self._service, self._bound, self.waiting = surroundings, service, bound, waiting
+        self._watches: list[Watch] = []
+        self._look()
+
+    def followed(self, record: Record) -> None:
+        if record.after is Phase.WAITING:
+            self.waiting.add(record.worker)
+        else:
+            self.waiting.discard(record.worker)
+        self._look()
+
+    def close(self) -> None:
+        while self._watches:
+            self._watches.pop().close()
+
+    def _look(self) -> None:
+        if not self.waiting:
+            self.close()
+        elif not self._watches:
+            for listener, spec in self._bound:
+                self._watches.append(self._surroundings.loop.watch(listener, READ, self._knocker(spec)))
+
+    def _knocker(self, spec: SocketSpec) -> Callable[[int], None]:
+        def knocked(_events: int) -> None:
+            self.close()  # readable until somebody accepts: once is enough
+            self._surroundings.feed(Demanded(self._service, f"a connection to {show(spec)}"))
+
+        return knocked
+
+
+def show(spec: SocketSpec) -> str:
+    """Print a socket as the configuration writes it."""
+    if spec.kind in (SocketKind.UNIX, SocketKind.UNIX_DGRAM):
+        return f"{spec.kind.value}://{spec.address}"
+    host = f"[{spec.address}]" if ":" in spec.address else spec.address
+    return f"{spec.kind.value}://{host}:{spec.port}"
+
+
+def _key(spec: SocketSpec) -> _Key:
+    return spec.kind, spec.address, spec.port
+
+
+def _owner(spec: SocketSpec, service: ServiceSpec) -> Owner:
+    """Whom the path belongs to: as the socket says, else the service's own user and group."""
+    execution = service.execution
+    ids = ids_of(service._replace(execution=execution._replace(
+        user=spec.user or execution.user, group=spec.group or (None if spec.user else execution.group),
+    )))  # fmt: skip
+    return Owner() if ids is None else Owner(ids.uid, ids.gid)
+
+
+def _why_not(spec: SocketSpec, service: ServiceSpec, error: OSError) -> str:
+    from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, errorcode  # noqa: PLC0415 - only when something failed
+
+    number = error.errno or 0
+    why = (error.strerror or str(error)).lower()
+    what_to_do = {
+        EADDRINUSE: "another program has it: stop that one, or choose another address",
+        EADDRNOTAVAIL: "this machine has no such address",
+        EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE" if spec.port else "its directory is closed to us",
+    }.get(number, "check it")
+    where = f"service.{service.name}.sockets" + (f" at {spec.origin}" if spec.origin else "")
+    code = errorcode.get(number, str(number))
+    if spec.kind is SocketKind.UNIX and not os.path.isdir(os.path.dirname(spec.address) or "/"):
+        what_to_do = f"make the directory {os.path.dirname(spec.address)} first"
+    return f"cannot bind {show(spec)}: {why} ({code}); {what_to_do}; see {where}"
