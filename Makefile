@@ -50,4 +50,4 @@ clean: ## remove what was built, but not $(VENV)
 	find src tests bench tools -name __pycache__ -prune -exec rm -rf {} +
 
 deps-apt: ## as root on Debian: programs that make more tests possible; starts no service
-	@tools/apt.sh gcc libc6-dev python3-dev python3-venv nginx-light redis-server tmux shellcheck clang-tidy
+	@tools/apt.sh gcc libc6-dev python3-dev python3-venv nginx-light redis-server postgresql nodejs systemd man-db tmux shellcheck clang-tidy
