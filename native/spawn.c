@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "birth.h"
+#include "call.h"
 #include "ending.h"
 
 static const char INVOCATION[] = "INVOCATION_ID=";
@@ -239,6 +240,7 @@ static PyObject *ignored(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(nothin
 }
 
 static PyMethodDef functions[] = {
+    {"call", call, METH_VARARGS, "call(number, *arguments) -> result of syscall(2); pointers are None or buffers"},
     {"ignored", ignored, METH_NOARGS, "ignored() -> set of bits: bit N - 1 for signal N"},
     {"granted", grants, METH_NOARGS, "granted() -> (clone3 and close_range work, CLONE_INTO_CGROUP does)"},
     {"ended", ended, METH_VARARGS, "ended(pidfd, options, path) -> None | code, status, user, system, max RSS KiB, text"},

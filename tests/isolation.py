@@ -136,7 +136,7 @@ def fork_as(pid: int, act: Callable[[], int | None]) -> Pidfd:
 
 def clone_as(pid: int, act: Callable[[], int | None]) -> Pidfd:
     """As fork_as, by clone3 with set_tid (Linux 5.5)."""
-    wanted, pidfd = struct.pack("i", pid), abi.buffer(4)
+    wanted, pidfd = struct.pack("i", pid), ctypes.create_string_buffer(4)
     address = ctypes.cast(ctypes.c_char_p(wanted), ctypes.c_void_p).value or 0
     arguments = struct.pack("11Q", 0x1000, ctypes.addressof(pidfd), 0, 0, signal.SIGCHLD, 0, 0, 0, address, 1, 0)
     if abi.call("clone3", arguments, len(arguments)) == 0:

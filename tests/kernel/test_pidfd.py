@@ -1,3 +1,4 @@
+import ctypes
 import errno
 import os
 import resource
@@ -227,7 +228,7 @@ def test_a_value_goes_along(start: Start) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
 
     def receive() -> int:
-        info = abi.buffer(128)
+        info = ctypes.create_string_buffer(128)
         while abi.libc().sigwaitinfo(struct.pack("Q", 1 << (signal.SIGUSR1 - 1)).ljust(128, b"\0"), info) < 0:
             pass
         code, pid, value = struct.unpack_from("=8xi4xi4xq", info)[:3]

@@ -1,77 +1,88 @@
 """The C side: numbers, layouts and raw calls, with OSError as the only error. Nothing else in pidward uses ctypes.
 
-Linux on 64-bit machines. Calls since 5.1 have one number everywhere; the older ones are listed for x86-64 and for the
-generic table (aarch64, riscv64, loongarch64).
+Linux on 64-bit machines: the numbers are those of x86-64 and of the generic table (aarch64, riscv64, loongarch64).
 """
 
-import ctypes  # noqa: TID251 - this is the place
 import os
 import struct
-from collections.abc import Callable
-from functools import cache
 
-_NEW = {"pidfd_send_signal": 424, "clone3": 435, "pidfd_getfd": 438}
-_X86_64 = {"waitid": 247, "name_to_handle_at": 303, "open_by_handle_at": 304}
-_GENERIC = {"waitid": 95, "name_to_handle_at": 264, "open_by_handle_at": 265}
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the log pump imports this, and is small because of what it does not import
+    import ctypes  # noqa: TID251 - this is the place
 
-# Arguments of each call: i int, l long, u unsigned int, p pointer.
-_SIGNATURES = {
-    "pidfd_send_signal": "iipu", "pidfd_getfd": "iiu", "clone3": "pl", "waitid": "iipip",
-    "name_to_handle_at": "ipppi", "open_by_handle_at": "ipi",
-    "timerfd_create": "ii", "timerfd_settime": "iipp", "signalfd": "ipi", "inotify_init1": "i",
-    "inotify_add_watch": "ipu", "inotify_rm_watch": "ii", "prctl": "illll", "fallocate": "iill", "fstatfs": "ip",
+_NUMBERS = {
+    "pidfd_send_signal": (424, 424), "clone3": (435, 435), "pidfd_getfd": (438, 438), "waitid": (247, 95),
+    "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265), "timerfd_create": (283, 85),
+    "timerfd_settime": (286, 86), "signalfd4": (289, 74), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
+    "inotify_rm_watch": (255, 28), "prctl": (157, 167), "fallocate": (285, 47), "fstatfs": (138, 44),
 }  # fmt: skip
-_TYPES = {"i": ctypes.c_int, "l": ctypes.c_long, "u": ctypes.c_uint, "p": ctypes.c_void_p}
+_TABLE = 0 if os.uname().machine == "x86_64" else 1
 
 PIDFS_MAGIC = 0x50494446
 CLOCK_BOOTTIME = 7
 AT_EMPTY_PATH = 0x1000
 
 
-@cache
-def libc() -> ctypes.CDLL:
-    """The C library of this process."""
-    return ctypes.CDLL(None, use_errno=True)
+def call(name: str, *arguments: "int | bytes | bytearray | None") -> int:
+    """Make a system call of the table.
+
+    Args:
+        name: as in its man page.
+        arguments: at most six; a pointer is None, bytes to read, or a bytearray to fill.
+
+    Raises:
+        OSError: with the errno of the call.
+    """
+    return _system_call(_NUMBERS[name][_TABLE], *arguments)
 
 
-@cache
-def _function(name: str) -> Callable[..., int]:
-    """A libc function of this name, or the system call through syscall(2)."""
-    types = [_TYPES[letter] for letter in _SIGNATURES[name]]
-    numbers = _NEW | (_X86_64 if os.uname().machine == "x86_64" else _GENERIC)
-    if name not in numbers:
-        plain: Callable[..., int] = ctypes.CFUNCTYPE(ctypes.c_int, *types, use_errno=True)((name, libc()))
-        return plain
-    syscall = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_long, *types, use_errno=True)(("syscall", libc()))
-    number = numbers[name]
-    return lambda *arguments: syscall(number, *arguments)
+def through_ctypes(number: int, *arguments: "int | bytes | bytearray | None") -> int:
+    """What ``_spawn.call`` does, where that was not built. ctypes takes 0.5 MiB, and 70 us when the caches are cold."""
+    import ctypes  # noqa: PLC0415, TID251
 
-
-def call(name: str, *arguments: object) -> int:
-    """Make a call of the table; pointers are None, bytes to read, or a ``buffer`` to fill. Raises OSError."""
-    result = _function(name)(*arguments)
+    function = libc().syscall
+    function.restype = ctypes.c_long
+    result: int = function(ctypes.c_long(number), *map(_passed, arguments))
     if result < 0:
-        raise last_error()
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
     return result
 
 
-def last_error() -> OSError:
-    """The errno that the last call of this thread left."""
-    number = ctypes.get_errno()
-    return OSError(number, os.strerror(number))
+def _passed(argument: "int | bytes | bytearray | None") -> object:
+    import ctypes  # noqa: PLC0415, TID251
+
+    if isinstance(argument, int):
+        return ctypes.c_long(argument)
+    if argument is None or isinstance(argument, bytes):
+        return argument
+    return (ctypes.c_char * len(argument)).from_buffer(argument)
 
 
-def buffer(size: int) -> "ctypes.Array[ctypes.c_char]":
-    """Zeroed memory for the kernel to fill; readable with struct.unpack_from."""
-    return ctypes.create_string_buffer(size)
+_libc: "list[ctypes.CDLL]" = []
+
+
+def libc() -> "ctypes.CDLL":
+    """The C library of this process."""
+    import ctypes  # noqa: PLC0415, TID251
+
+    if not _libc:
+        _libc.append(ctypes.CDLL(None, use_errno=True))
+    return _libc[0]
+
+
+try:
+    from pidward.kernel._spawn import call as _system_call
+except ImportError:
+    _system_call = through_ctypes
 
 
 # Waiting
 
 P_PIDFD = 3
 WNOHANG, WEXITED, WNOWAIT, WALL = 0x1, 0x4, 0x0100_0000, 0x4000_0000
-_WaitBuffer = ctypes.c_char * (128 + 144)  # siginfo_t, then struct rusage
-_WAIT_RESULT = struct.Struct("=i4xi4xi4xi100x4qq")  # signo code pid status | user s, us, system s, us, maxrss KiB
+_SIGINFO = struct.Struct("=i4xi4xi4xi100x")  # signo code pid status, in 128 bytes
+_RUSAGE = struct.Struct("=4qq104x")  # user s, us, system s, us, maxrss KiB, in 144 bytes
 
 
 def waitid(pidfd: int, options: int) -> tuple[int, int, int, float, float, int]:
@@ -82,10 +93,10 @@ def waitid(pidfd: int, options: int) -> tuple[int, int, int, float, float, int]:
     Returns:
         (signo, code, status, user s, system s, max RSS KiB); signo is 0 when nothing ended.
     """
-    memory = _WaitBuffer()
-    if _function("waitid")(P_PIDFD, pidfd, memory, options, ctypes.byref(memory, 128)) < 0:
-        raise last_error()
-    signo, code, _, status, user, user_us, system, system_us, max_rss = _WAIT_RESULT.unpack_from(memory)
+    info, rusage = bytearray(_SIGINFO.size), bytearray(_RUSAGE.size)
+    call("waitid", P_PIDFD, pidfd, info, options, rusage)
+    signo, code, _, status = _SIGINFO.unpack(info)
+    user, user_us, system, system_us, max_rss = _RUSAGE.unpack(rusage)
     return signo, code, status, user + user_us / 1e6, system + system_us / 1e6, max_rss
 
 
@@ -96,21 +107,21 @@ _HANDLE_HEAD = struct.Struct("=Ii")  # size of the payload, type
 
 def name_to_handle(fd: int) -> bytes:
     """The file handle of an open file: 8 bytes of head, then the payload."""
-    memory, mount = buffer(_HANDLE_HEAD.size + 128), buffer(4)
+    memory, mount = bytearray(_HANDLE_HEAD.size + 128), bytearray(4)
     _HANDLE_HEAD.pack_into(memory, 0, 128, 0)
     call("name_to_handle_at", fd, b"\0", memory, mount, AT_EMPTY_PATH)
     size: int = _HANDLE_HEAD.unpack_from(memory)[0]
-    return memory.raw[: _HANDLE_HEAD.size + size]
+    return bytes(memory[: _HANDLE_HEAD.size + size])
 
 
 def open_by_handle(mount_fd: int, handle: bytes) -> int:
     """Open what a handle names, on the file system of mount_fd; the new descriptor is the caller's."""
-    return call("open_by_handle_at", mount_fd, ctypes.create_string_buffer(handle, len(handle)), os.O_CLOEXEC)
+    return call("open_by_handle_at", mount_fd, bytearray(handle), os.O_CLOEXEC)
 
 
 def filesystem_type(fd: int) -> int:
     """f_type of the file system that an open file is on."""
-    memory = buffer(256)
+    memory = bytearray(256)
     call("fstatfs", fd, memory)
     magic: int = struct.unpack_from("=q", memory)[0]
     return magic

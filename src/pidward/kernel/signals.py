@@ -33,7 +33,7 @@ class SignalFd:
         bits = sum(1 << (number - 1) for number in self._numbers)
         self._before = signal.pthread_sigmask(signal.SIG_BLOCK, self._numbers)
         try:
-            self._fd = abi.call("signalfd", -1, bits.to_bytes(128, "little"), os.O_CLOEXEC | os.O_NONBLOCK)
+            self._fd = abi.call("signalfd4", -1, bits.to_bytes(8, "little"), 8, os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
             raise translated(error, "signalfd", "receive signals") from error
