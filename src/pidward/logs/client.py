@@ -16,7 +16,7 @@ from pidward.kernel.helper import start_helper
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.wait import exit_status_of, reap, wait_exit
 from pidward.logs.layout import log_dir, retired, split_stream, spool_dir, spool_path, stream_of, streams
-from pidward.logs.pump import MAX_MESSAGE
+from pidward.logs.wire import MAX_MESSAGE
 
 BATCH = 200
 """Streams named in one message, so that it fits into the socket."""

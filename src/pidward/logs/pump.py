@@ -21,12 +21,12 @@ import os
 import select
 import sys
 import time
-from collections import deque
 
 from pidward.kernel.errors import KernelError
 from pidward.kernel.inotify import MODIFY, ONE_SHOT, QUEUE_OVERFLOW, Inotify
 from pidward.logs.layout import LOCK, retired, spool_path
 from pidward.logs.mover import BUFFER_SIZE, Mover, Policy
+from pidward.logs.wire import MAX_MESSAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 URGENCY = -5
 """Niceness, where that is allowed: on a busy machine whoever empties must not be slower than whoever fills."""
-MAX_MESSAGE = 128 * 1024
 MAX_UNSAID = 1000
 """Messages that wait for a supervisor that does not listen; drops beyond it are told by the log alone."""
 TICK_MS = 50
@@ -63,7 +62,7 @@ class Pump:
     def __init__(self, control: int, spools: str) -> None:
         self._control, self._spools = control, spools
         self._asleep, self._ticking = select.poll(), select.poll()
-        self._unsaid: deque[bytes] = deque()
+        self._unsaid: list[bytes] = []  # no deque: collections is 0.4 MiB here
         self._inotify: Inotify | None = None
         self._kept: dict[str, Policy] = {}
         self._leaving: dict[str, Policy] = {}
@@ -149,7 +148,7 @@ class Pump:
         try:
             while self._unsaid:
                 os.write(self._control, self._unsaid[0])
-                self._unsaid.popleft()
+                del self._unsaid[0]
         except BlockingIOError:
             pass
         except OSError:
