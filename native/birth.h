@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "sys.h"
 
@@ -31,6 +32,7 @@ enum {
     CHILD_ENDED = 17, /* SIGCHLD */
     CHILD_STACK = 16384,
     O_PATH_ = 010000000,
+    DIGITS = 20, /* of the largest number of 64 bits */
 };
 #define CLONE_CLEAR_SIGHAND_ (1ULL << 32)
 #define CLONE_INTO_CGROUP_ (1ULL << 33)
@@ -42,6 +44,11 @@ struct limit {
     uint64_t value[2]; /* soft, hard; as prlimit64 takes them */
 };
 
+/* One of ours that the child has under a number of its own. */
+struct passed {
+    int number, source;
+};
+
 /* What to start; NULL where a string is not wanted. Prepared once, used for every start. */
 struct plan {
     const char *path;
@@ -51,8 +58,12 @@ struct plan {
     int umask, has_nice, nice;
     size_t limit_count;
     struct limit *limits;
-    char *invocation; /* 32 characters inside envp that are new for each start */
+    size_t passed_count;
+    struct passed *passed;
+    char *invocation;                       /* 32 characters inside envp that are new for each start */
+    char *listen_pid, *watchdog_pid, *inode; /* numbers inside envp that only the child knows; room for DIGITS */
     enum gate gate;
+    int gate_number; /* where the shim finds its end of the gate */
 };
 
 /* One start. `stage` and `error` are written by the child too, through the shared memory. */
@@ -82,7 +93,7 @@ struct kernel_clone_args {
 
 /* Leave the shared descriptor table for a new one that holds nothing but the gate. Descriptors above the start of
  * the range are never copied, so this does not depend on how many the caller has. */
-static long own_descriptors(int reserved)
+static long own_descriptors(int reserved, int gate_number)
 {
     long r = sys(close_range, (unsigned)reserved + 1, ~0U, CLOSE_RANGE_UNSHARE_);
     if (r < 0 || reserved < 0)
@@ -90,7 +101,65 @@ static long own_descriptors(int reserved)
     r = sys(close_range, 0, reserved - 1);
     if (r < 0)
         return r;
-    return reserved == GATE_FD ? sys(fcntl, GATE_FD, F_SETFD, 0) : sys(dup3, reserved, GATE_FD);
+    return reserved == gate_number ? sys(fcntl, reserved, F_SETFD, 0) : sys(dup3, reserved, gate_number);
+}
+
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* The same for a child that is given some of ours. All are first copied to numbers above every number that plays a
+ * part, and then down to where they belong, so that none can fall on one that is still needed. */
+static long own_and_passed(const struct plan *p, int reserved)
+{
+    const struct passed *end = p->passed + p->passed_count;
+    int above = larger(reserved, p->gate_number);
+    for (const struct passed *one = p->passed; one < end; one++)
+        above = larger(above, larger(one->number, one->source));
+    above++;
+
+    int copy = above;
+    long r = sys(close_range, above, ~0U, CLOSE_RANGE_UNSHARE_);
+    for (const struct passed *one = p->passed; one < end && r >= 0; one++)
+        r = sys(dup3, one->source, copy++, O_CLOEXEC);
+    if (reserved >= 0 && r >= 0)
+        r = sys(dup3, reserved, copy, O_CLOEXEC);
+    if (r >= 0)
+        r = sys(close_range, 0, above - 1);
+    copy = above;
+    for (const struct passed *one = p->passed; one < end && r >= 0; one++)
+        r = sys(dup3, copy++, one->number);
+    if (reserved >= 0 && r >= 0)
+        r = sys(dup3, copy, p->gate_number);
+    return r < 0 ? r : sys(close_range, above, ~0U);
+}
+
+/* Write a number as text; `text` has room for DIGITS and the end. */
+static void put_number(char *text, uint64_t value)
+{
+    char digits[DIGITS];
+    int count = 0;
+    do
+        digits[count++] = (char)('0' + value % 10);
+    while (value /= 10);
+    while (count > 0)
+        *text++ = digits[--count];
+    *text = 0;
+}
+
+/* The environment is ours alone as long as this start lasts. The pidfd, whose inode is our identity, is still in the
+ * table that we share. */
+static void name_ourselves(const struct birth *b)
+{
+    const struct plan *p = b->plan;
+    struct stat status;
+    if (p->listen_pid)
+        put_number(p->listen_pid, (uint64_t)sys(getpid, 0));
+    if (p->watchdog_pid)
+        put_number(p->watchdog_pid, (uint64_t)sys(getpid, 0));
+    if (p->inode && sys(fstat, b->pidfd, &status) == 0)
+        put_number(p->inode, status.st_ino);
 }
 
 /* The lowest free number is the right one, as 0, 1 and 2 are opened in order. A FIFO without a partner would stop the
@@ -148,7 +217,11 @@ static void __attribute__((noreturn)) child(void *arg)
     const int append = O_WRONLY | O_APPEND | O_CREAT;
     long r;
 
-    STEP("clone", own_descriptors(b->reserved));
+    name_ourselves(b);
+    if (p->passed_count)
+        STEP("descriptors", own_and_passed(p, b->reserved));
+    else
+        STEP("clone", own_descriptors(b->reserved, p->gate_number));
     STEP("stdin", open_stream(p->input, O_RDONLY));
     STEP("stdout", open_stream(p->output, append));
     STEP("stderr", open_stream(p->error, append));

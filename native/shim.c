@@ -2,12 +2,12 @@
  * that shares the supervisor's memory must never have other rights than the supervisor. Static and without libc, so
  * that it starts in microseconds and needs nothing from the worker's environment.
  *
- *   shim IDS JOIN... "" PATH ARGV...
+ *   shim GATE IDS JOIN... "" PATH ARGV...
+ *     GATE  the number of its end of the gate, a message socket
  *     IDS   "" or "UID GID GROUP..."
  *     JOIN  directories of cgroups to enter (v1, or v2 where clone3 could not)
  *
- * Descriptor 3 is a message socket. One byte on it opens the gate; its end means that the supervisor is gone, and then
- * nothing is executed. Answers are {errno, stage}; {0, "exec"} comes just before execve, so that the socket's end
+ * One byte on the socket opens the gate; its end means that the supervisor is gone, and then nothing is executed. Answers are {errno, stage}; {0, "exec"} comes just before execve, so that the socket's end
  * tells a successful exec, which closes it, from a death at the gate.
  *
  * Built by setup.py; by hand:
@@ -29,6 +29,8 @@ enum { MOST_GROUPS = 65536, GONE = 125, FAILED = 127 };
 enum { PERMISSION = 1, INTERRUPTED = 4, INVALID = 22 };
 enum { WRITE = 1, PATH = 010000000, CLOSE_ON_EXEC = 02000000, HERE = -100, SET_FLAGS = 2, NO_SIGNAL = 0x4000 };
 
+static long gate;
+
 static void __attribute__((noreturn)) leave(int code)
 {
     for (;;)
@@ -44,7 +46,7 @@ static void tell(const char *stage, long error)
     } record = {.error = (int32_t)error};
     for (size_t i = 0; stage[i]; i++)
         record.stage[i] = stage[i];
-    sys(sendto, GATE_FD, &record, sizeof record, NO_SIGNAL);
+    sys(sendto, gate, &record, sizeof record, NO_SIGNAL);
 }
 
 static void check(const char *stage, long result)
@@ -60,7 +62,7 @@ static void wait_at_gate(void)
     char byte;
     long got;
     do
-        got = sys(read, GATE_FD, &byte, 1);
+        got = sys(read, gate, &byte, 1);
     while (got == -INTERRUPTED);
     if (got != 1)
         leave(GONE);
@@ -121,16 +123,18 @@ static long become(const char *ids)
 void __attribute__((noreturn, used)) begin(char **stack)
 {
     long argc = (long)stack[0];
-    char **argv = stack + 1, **envp = argv + argc + 1, **next = argv + 2;
+    char **argv = stack + 1, **envp = argv + argc + 1, **next = argv + 3;
 
-    if (argc < 5)
+    if (argc < 6)
         leave(FAILED);
-    check("gate", sys(fcntl, GATE_FD, SET_FLAGS, 1));
+    const char *number = argv[1];
+    gate = next_number(&number);
+    check("gate", sys(fcntl, gate, SET_FLAGS, 1));
     wait_at_gate();
     for (; **next; next++)
         check("cgroup", join(*next));
-    if (*argv[1])
-        check("ids", become(argv[1]));
+    if (*argv[2])
+        check("ids", become(argv[2]));
     tell("exec", 0);
     check("exec", sys(execve, next[1], next + 2, envp));
     leave(FAILED);

@@ -13,7 +13,8 @@
 #include "call.h"
 #include "ending.h"
 
-static const char INVOCATION[] = "INVOCATION_ID=";
+static const char INVOCATION[] = "INVOCATION_ID=", LISTEN_PID[] = "LISTEN_PID=", WATCHDOG_PID[] = "WATCHDOG_PID=",
+                  LISTEN_PIDFDID[] = "LISTEN_PIDFDID=";
 enum { INVOCATION_LENGTH = 32 };
 
 /* The strings belong to `args`, the tuple that this was made from: workers share what their plans share. */
@@ -23,6 +24,9 @@ typedef struct {
     PyObject *args;
     int busy; /* in a batch now; its invocation must not be renewed twice at a time */
     char invocation[sizeof INVOCATION + INVOCATION_LENGTH];
+    char listen_pid[sizeof LISTEN_PID + DIGITS];
+    char watchdog_pid[sizeof WATCHDOG_PID + DIGITS];
+    char inode[sizeof LISTEN_PIDFDID + DIGITS];
 } Prepared;
 
 static char **pointers(PyObject *tuple)
@@ -41,17 +45,29 @@ static char **pointers(PyObject *tuple)
     return list;
 }
 
-/* Put our own copy of the INVOCATION_ID entry, if there is one, in the place of the shared one. */
-static void own_invocation(Prepared *self)
+/* Put an entry of our own, "NAME=" for now, in the place of the shared one; returns where its value goes, NULL when
+ * the environment has no such entry. */
+static char *own_entry(char **envp, const char *name, char *own)
 {
-    size_t prefix = sizeof INVOCATION - 1;
-    for (char **entry = self->plan.envp; *entry; entry++)
-        if (strncmp(*entry, INVOCATION, prefix) == 0) {
-            strcpy(self->invocation, INVOCATION);
-            memset(self->invocation + prefix, '0', INVOCATION_LENGTH);
-            self->plan.invocation = self->invocation + prefix;
-            *entry = self->invocation;
+    size_t length = strlen(name);
+    char *value = NULL;
+    for (char **entry = envp; *entry; entry++)
+        if (strncmp(*entry, name, length) == 0) {
+            strcpy(own, name);
+            value = own + length;
+            *entry = own;
         }
+    return value;
+}
+
+/* The variables that are new at each start. */
+static void own_entries(Prepared *self)
+{
+    struct plan *plan = &self->plan;
+    plan->invocation = own_entry(plan->envp, INVOCATION, self->invocation);
+    plan->listen_pid = own_entry(plan->envp, LISTEN_PID, self->listen_pid);
+    plan->watchdog_pid = own_entry(plan->envp, WATCHDOG_PID, self->watchdog_pid);
+    plan->inode = own_entry(plan->envp, LISTEN_PIDFDID, self->inode);
 }
 
 static int read_limits(struct plan *plan, PyObject *limits)
@@ -73,6 +89,22 @@ static int read_limits(struct plan *plan, PyObject *limits)
     return 0;
 }
 
+static int read_passed(struct plan *plan, PyObject *descriptors)
+{
+    plan->passed_count = (size_t)PyTuple_Size(descriptors);
+    plan->passed = PyMem_Calloc(plan->passed_count + 1, sizeof *plan->passed);
+    if (plan->passed == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (size_t i = 0; i < plan->passed_count; i++) {
+        PyObject *pair = PyTuple_GetItem(descriptors, (Py_ssize_t)i);
+        if (!PyArg_ParseTuple(pair, "ii", &plan->passed[i].number, &plan->passed[i].source))
+            return -1;
+    }
+    return 0;
+}
+
 static const char *unless_empty(const char *text)
 {
     return *text ? text : NULL;
@@ -81,12 +113,12 @@ static const char *unless_empty(const char *text)
 static int fill(Prepared *self, PyObject *args)
 {
     struct plan *plan = &self->plan;
-    PyObject *argv, *env, *limits, *nice;
+    PyObject *argv, *env, *limits, *nice, *descriptors;
     const char *cwd, *oom_score_adj, *cgroup;
     int gate;
-    if (!PyArg_ParseTuple(args, "yO!O!yiyyyO!Oyyi:Prepared", &plan->path, &PyTuple_Type, &argv, &PyTuple_Type, &env,
+    if (!PyArg_ParseTuple(args, "yO!O!yiyyyO!OyyO!ii:Prepared", &plan->path, &PyTuple_Type, &argv, &PyTuple_Type, &env,
                           &cwd, &plan->umask, &plan->input, &plan->output, &plan->error, &PyTuple_Type, &limits,
-                          &nice, &oom_score_adj, &cgroup, &gate))
+                          &nice, &oom_score_adj, &cgroup, &PyTuple_Type, &descriptors, &gate, &plan->gate_number))
         return -1;
     plan->cwd = unless_empty(cwd);
     plan->oom_score_adj = unless_empty(oom_score_adj);
@@ -100,9 +132,9 @@ static int fill(Prepared *self, PyObject *args)
     }
     plan->argv = pointers(argv);
     plan->envp = plan->argv ? pointers(env) : NULL;
-    if (plan->envp == NULL || read_limits(plan, limits) < 0)
+    if (plan->envp == NULL || read_limits(plan, limits) < 0 || read_passed(plan, descriptors) < 0)
         return -1;
-    own_invocation(self);
+    own_entries(self);
     return 0;
 }
 
@@ -129,6 +161,7 @@ static void prepared_dealloc(PyObject *object)
     PyMem_Free(self->plan.argv);
     PyMem_Free(self->plan.envp);
     PyMem_Free(self->plan.limits);
+    PyMem_Free(self->plan.passed);
     Py_XDECREF(self->args);
     release(object);
     Py_DECREF(type);

@@ -7,14 +7,12 @@
 #ifndef PIDWARD_SYS_H
 #define PIDWARD_SYS_H
 
-#define GATE_FD 3 /* where the shim finds its end of the gate */
-
 enum { NR_clone3 = 435, NR_close_range = 436 }; /* as everywhere since 5.1 */
 
 #if defined(__x86_64__)
 
 enum {
-    NR_read = 0, NR_write = 1, NR_close = 3, NR_rt_sigaction = 13, NR_rt_sigprocmask = 14, NR_sendto = 44,
+    NR_read = 0, NR_write = 1, NR_close = 3, NR_fstat = 5, NR_rt_sigaction = 13, NR_rt_sigprocmask = 14, NR_getpid = 39, NR_sendto = 44,
     NR_socketpair = 53, NR_execve = 59, NR_fcntl = 72, NR_chdir = 80, NR_umask = 95, NR_setsid = 112,
     NR_getgroups = 115, NR_setgroups = 116, NR_setresuid = 117, NR_getresuid = 118, NR_setresgid = 119,
     NR_getresgid = 120, NR_setpriority = 141, NR_exit_group = 231, NR_waitid = 247, NR_openat = 257,
@@ -37,10 +35,10 @@ static inline long sys6(long number, long a, long b, long c, long d, long e, lon
 #elif defined(__aarch64__)
 
 enum { /* include/uapi/asm-generic/unistd.h */
-    NR_dup3 = 24, NR_fcntl = 25, NR_chdir = 49, NR_openat = 56, NR_close = 57, NR_read = 63, NR_write = 64,
+    NR_dup3 = 24, NR_fcntl = 25, NR_chdir = 49, NR_openat = 56, NR_close = 57, NR_read = 63, NR_write = 64, NR_fstat = 80,
     NR_exit_group = 94, NR_waitid = 95, NR_rt_sigaction = 134, NR_rt_sigprocmask = 135, NR_setpriority = 140,
     NR_setresuid = 147, NR_getresuid = 148, NR_setresgid = 149, NR_getresgid = 150, NR_setsid = 157,
-    NR_getgroups = 158, NR_setgroups = 159, NR_umask = 166, NR_socketpair = 199, NR_sendto = 206,
+    NR_getgroups = 158, NR_setgroups = 159, NR_umask = 166, NR_getpid = 172, NR_socketpair = 199, NR_sendto = 206,
     NR_execve = 221, NR_prlimit64 = 261, NR_getrandom = 278,
 };
 

@@ -11,6 +11,7 @@ import pytest
 from pidward.core.model import WorkerName
 from pidward.core.spec import Execution, Limit, ServiceSpec
 from pidward.kernel.spawn import Failure, Ids, Plan
+from pidward.runtime.attendant import Equipment
 from pidward.runtime.plan import NOT_INHERITED, Places, PlanError, expand, explain_failure, find_program, make_plan
 
 PLACES = Places("main", "/spool/out", "/spool/err", None, (), False, (1024, 4096))
@@ -161,6 +162,35 @@ def test_places() -> None:
     assert (made.cgroup, made.join, made.gated) == (b"/c", (b"/v1",), True)
 
 
+# --- equipment
+
+
+def equipped(*given: object, **keys: object) -> Plan:
+    return make_plan(spec(**keys), NAME, PLACES, {"LISTEN_FDS": "9"}, Equipment(*given))  # type: ignore[arg-type]
+
+
+def test_equipment_goes_over_the_configuration() -> None:
+    made = equipped((("NOTIFY_SOCKET", "/n"),), ((7, 12),), env=(("NOTIFY_SOCKET", "mine"),))
+    assert environment(made)["NOTIFY_SOCKET"] == "/n"
+    assert "LISTEN_FDS" not in environment(made)
+    assert made.descriptors == ((7, 12),)
+
+
+def test_what_is_listened_on_is_numbered_from_three() -> None:
+    made = equipped((), ((9, 31),), (("web", 20), ("admin", 17)))
+    env = environment(made)
+    names = ("LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "LISTEN_PIDFDID")
+    assert [env[name] for name in names] == ["2", "web:admin", "", ""]
+    assert made.descriptors == ((3, 20), (4, 17), (9, 31))
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_a_number_that_is_taken(number: int) -> None:
+    why = "0 to 2 are its stdin, stdout and stderr, then come its 2 sockets; check service.web.ready"
+    with pytest.raises(PlanError, match=f"descriptor {number} would be given twice: {why}"):
+        equipped((), ((number, 31),), (("web", 20), ("admin", 17)))
+
+
 # --- failures
 
 
@@ -196,7 +226,7 @@ def test_a_failure_in_one_line(failure: Failure, said: str) -> None:
 
 
 STAGES = ["clone", "cgroup", "stdin", "stdout", "stderr", "session", "cwd", "limits", "nice", "oom_score_adj", "gate",
-          "ids", "exec", "descriptor"]  # fmt: skip
+          "ids", "exec", "descriptor", "descriptors"]  # fmt: skip
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -17,7 +17,9 @@ class Prepared:
         nice: int | None,
         oom_score_adj: bytes,
         cgroup: bytes,
+        descriptors: tuple[tuple[int, int], ...],
         gate: int,
+        gate_number: int,
         /,
     ) -> Prepared: ...
 

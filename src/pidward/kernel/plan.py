@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 
 from pidward.kernel.pidfd import Pidfd
 
+_INODE = b"LISTEN_PIDFDID="
+
 
 class Ids(NamedTuple):
     """Whom the program runs as: real, effective and saved ids alike, and exactly these supplementary groups."""
@@ -19,14 +21,18 @@ class Ids(NamedTuple):
 class Plan(NamedTuple):
     """All of a process up to its first instruction. Bytes for what the kernel sees; paths are absolute.
 
-    The process gets its own session, default signal dispositions, an empty signal mask, and no descriptors but 0, 1
-    and 2, which it opens itself, with the spawner's rights. stdout and stderr are appended to, and made when missing
-    (mode 0640).
+    The process gets its own session, default signal dispositions, an empty signal mask, and no descriptors but those
+    of the plan and 0, 1 and 2, which it opens itself, with the spawner's rights. stdout and stderr are appended to, and
+    made when missing (mode 0640).
+
+    Some variables, where env has them, get their values at each spawn, whatever stands there: INVOCATION_ID, LISTEN_PID
+    and WATCHDOG_PID (the process's number), LISTEN_PIDFDID (its inode on pidfs; dropped where there is none, before
+    Linux 6.9).
     """
 
     path: bytes  # of the program; not searched for
     argv: tuple[bytes, ...]  # not empty
-    env: tuple[bytes, ...]  # b"NAME=value"; the value of INVOCATION_ID is renewed at each spawn
+    env: tuple[bytes, ...]  # b"NAME=value"
     cwd: bytes | None = None  # None: the spawner's own
     umask: int = 0o022
     stdin: bytes = b"/dev/null"
@@ -39,13 +45,22 @@ class Plan(NamedTuple):
     cgroup: bytes | None = None  # v2 directory to be born in; not frozen: that would stop the spawner too
     join: tuple[bytes, ...] = ()  # v1 directories to enter before exec
     gated: bool = False  # wait for Gate.open before ids, join and exec
+    descriptors: tuple[tuple[int, int], ...] = ()  # number there, at least 3, and ours, borrowed at each spawn
+
+    def with_known_names(self) -> "Plan":
+        """The same without LISTEN_PIDFDID where processes have no inode."""
+        if any(entry.startswith(_INODE) for entry in self.env):
+            with Pidfd.open(os.getpid()) as ourselves:
+                if not ourselves.id.inode:
+                    return self._replace(env=tuple(entry for entry in self.env if not entry.startswith(_INODE)))
+        return self
 
 
 class Failure(NamedTuple):
     """The program was not executed.
 
-    stage: "clone" (no process could be made: a shortage, whatever ran short), "cgroup", "stdin", "stdout", "stderr",
-        "session", "cwd", "limits", "nice", "oom_score_adj", "gate", "ids" or "exec".
+    stage: "clone" (no process could be made: a shortage, whatever ran short), "descriptors", "cgroup", "stdin",
+        "stdout", "stderr", "session", "cwd", "limits", "nice", "oom_score_adj", "gate", "ids" or "exec".
     errno: exactly what the kernel said; ESRCH with "gate" when the process ended before it reached exec.
     """
 

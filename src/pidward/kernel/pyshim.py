@@ -16,7 +16,7 @@ from collections.abc import Iterator
 Limits = tuple[tuple[int, int, int], ...]
 AsTuple = tuple[
     bytes, tuple[bytes, ...], tuple[bytes, ...], bytes | None, int, bytes, bytes, bytes, Limits, int | None, int | None,
-    tuple[int, int, tuple[int, ...]] | None, bytes | None, tuple[bytes, ...], bool,
+    tuple[int, int, tuple[int, ...]] | None, bytes | None, tuple[bytes, ...], bool, tuple[tuple[int, int], ...],
 ]  # fmt: skip
 
 GONE, FAILED = 125, 127
@@ -42,7 +42,11 @@ class Shim:
 
     def steps(self) -> Iterator[str]:
         """Yield each stage's name, then do it."""
-        (path, argv, env, cwd, umask, stdin, stdout, stderr, limits, nice, score, ids, cgroup, join, _) = self.plan
+        (path, argv, env, cwd, umask, stdin, stdout, stderr, limits, nice, score, ids, cgroup, join, _, passed) = (
+            self.plan
+        )
+        yield "descriptors"
+        self.gate = take_descriptors(self.gate, passed)
         yield "cgroup"
         if cgroup is not None:
             enter(cgroup)
@@ -80,7 +84,7 @@ class Shim:
         self.tell("exec", 0)
         for number in (_signal.SIGPIPE, _signal.SIGXFSZ):  # Python ignores them
             _signal.signal(number, _signal.SIG_DFL)
-        os.execve(path, argv, dict(entry.split(b"=", 1) for entry in env))
+        os.execve(path, argv, environment(env))
 
     def wait(self) -> None:
         """Stand at the gate; nobody behind it means that nothing is to be executed."""
@@ -93,6 +97,33 @@ class Shim:
             os.write(self.gate, number.to_bytes(4, sys.byteorder) + stage.encode())
         except OSError:
             pass
+
+
+def take_descriptors(gate: int, passed: tuple[tuple[int, int], ...]) -> int:
+    """Have what is passed under its numbers, the gate above them, and nothing else open; returns the gate.
+
+    All are first copied to numbers above every number that plays a part, so that none falls on one still needed.
+    """
+    open_now = [int(name) for name in os.listdir("/proc/self/fd")]
+    above = 1 + max(*open_now, *(number for number, _ in passed))
+    for i, fd in enumerate((gate, *(source for _, source in passed))):
+        os.dup2(fd, above + i, inheritable=False)
+    os.closerange(0, above)
+    for i, (number, _) in enumerate(passed, 1):
+        os.dup2(above + i, number)
+    os.closerange(above + 1, above + 1 + len(passed))
+    return above
+
+
+def environment(entries: tuple[bytes, ...]) -> dict[bytes, bytes]:
+    """With the variables that tell a process who it is; see ``kernel.plan.Plan``."""
+    env = dict(entry.split(b"=", 1) for entry in entries)
+    own = b"%d" % os.getpid()
+    env.update((name, own) for name in (b"LISTEN_PID", b"WATCHDOG_PID") if name in env)
+    if b"LISTEN_PIDFDID" in env:
+        pidfd = os.pidfd_open(os.getpid())  # noqa: TID251 - ourselves, and exec closes it
+        env[b"LISTEN_PIDFDID"] = b"%d" % os.fstat(pidfd).st_ino
+    return env
 
 
 def write(path: str | bytes, text: bytes) -> None:
@@ -129,20 +160,11 @@ def become(uid: int, gid: int, groups: tuple[int, ...]) -> None:
 
 
 def main() -> None:
-    """Read the plan, close all that is not the gate, run."""
+    """Read the plan and run."""
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     gate, plan_fd = int(sys.argv[1]), int(sys.argv[2])
     with open(plan_fd, "rb") as file:
         plan = marshal.load(file)  # noqa: S302 - our own parent wrote it
-    while gate <= 2:  # ours when the supervisor had no stdio
-        gate = os.dup(gate)
-    os.set_inheritable(gate, False)
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) != gate:
-            try:
-                os.close(int(name))
-            except OSError:
-                pass  # the listing's own descriptor
     Shim(gate, plan).run()
     os._exit(FAILED)
 

@@ -117,17 +117,19 @@ class _Native:
         self._reserved = fcntl.fcntl(self._placeholder, fcntl.F_DUPFD_CLOEXEC, 3)
 
     def prepare(self, plan: Plan) -> Prepared:
+        plan = plan.with_known_names()
         path, argv, gate = plan.path, plan.argv, _NO_GATE
+        gate_number = 1 + max((number for number, _ in plan.descriptors), default=2)
         born_in, join = plan.cgroup or b"", plan.join
         if born_in and not self._into_cgroup:
             born_in, join = b"", (born_in, *join)
         if plan.gated or plan.ids or join:
-            argv = (b"pidward-shim", _spelled(plan.ids), *join, b"", path, *argv)
+            argv = (b"pidward-shim", b"%d" % gate_number, _spelled(plan.ids), *join, b"", path, *argv)
             path, gate = SHIM, _CLOSED_GATE if plan.gated else _OPEN_GATE
         score = b"" if plan.oom_score_adj is None else b"%d" % plan.oom_score_adj
         return _spawn.Prepared(
             path, argv, plan.env, plan.cwd or b"", plan.umask, plan.stdin, plan.stdout, plan.stderr,
-            plan.limits, plan.nice, score, born_in, gate,
+            plan.limits, plan.nice, score, born_in, plan.descriptors, gate, gate_number,
         )  # fmt: skip
 
     def spawn(self, batch: Sequence[Prepared], threads: int) -> list[Started | Failure]:

@@ -34,7 +34,7 @@ class PythonRung:
         """A copy of the plan, as it is as ready as it can be; only what exec would refuse is refused now."""
         if any(b"\0" in text for text in (plan.path, *plan.argv, *plan.env)):
             raise ValueError("embedded null byte")
-        return plan._replace()
+        return plan.with_known_names()._replace()
 
     def spawn(self, batch: Sequence["Prepared"], threads: int) -> list[Started | Failure]:
         """Start one after the other."""
@@ -48,6 +48,11 @@ class PythonRung:
 
 def _spawn(plan: Plan) -> Started | Failure:
     plan, invocation = _with_new_invocation(plan)
+    for _, fd in plan.descriptors:
+        try:
+            os.fstat(fd)
+        except OSError as error:
+            return Failure("descriptors", error.errno or 0)
     try:
         pid, gate = _start(plan)
         pidfd = Pidfd.open(pid)  # not reaped, so the number is its own
@@ -71,7 +76,8 @@ def _start(plan: Plan) -> tuple[int, Gate]:
         stack.callback(os.close, plan_fd)
         _write_all(plan_fd, marshal.dumps(_plain(plan)))
         command = [sys.executable, "-I", "-S", PYSHIM, str(gate_fd), str(plan_fd)]
-        inherited = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (gate_fd, plan_fd)]
+        passed = (fd for _, fd in plan.descriptors)
+        inherited = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (gate_fd, plan_fd, *passed)]
         pid = os.posix_spawn(  # noqa: TID251 - this is the place
             command[0], command, os.environ, file_actions=inherited, setsigmask=(), setsigdef=signal.valid_signals()
         )

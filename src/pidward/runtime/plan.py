@@ -13,12 +13,16 @@ from pidward.core.model import WorkerName
 from pidward.core.spec import Execution, Limit, ServiceSpec
 from pidward.kernel.limits import RESOURCES, UNLIMITED
 from pidward.kernel.spawn import Failure, Ids, Plan
+from pidward.runtime.attendant import Equipment
 
 NOT_INHERITED = frozenset({
     "INVOCATION_ID", "JOURNAL_STREAM", "LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "MAINPID",
     "NOTIFY_SOCKET", "PIDWARD_FEATURES_MASK", "WATCHDOG_PID", "WATCHDOG_USEC",
 })  # fmt: skip
 """Said to pidward by its own supervisor, and a lie when a worker hears it."""
+
+FIRST_LISTENED = 3
+"""Where the descriptors of LISTEN_FDS begin, as everywhere."""
 
 BLANK_INVOCATION = "0" * 32
 """The spawner writes a new one over this at each start."""
@@ -48,7 +52,13 @@ class _User(NamedTuple):
     shell: str
 
 
-def make_plan(spec: ServiceSpec, name: WorkerName, places: Places, inherited: Mapping[str, str]) -> Plan:
+def make_plan(
+    spec: ServiceSpec,
+    name: WorkerName,
+    places: Places,
+    inherited: Mapping[str, str],
+    equipment: Equipment = Equipment(),  # noqa: B008 - immutable
+) -> Plan:
     """Resolve everything.
 
     Args:
@@ -56,13 +66,14 @@ def make_plan(spec: ServiceSpec, name: WorkerName, places: Places, inherited: Ma
         name: which worker of it.
         places: where its output and its tree go.
         inherited: pidward's own environment.
+        equipment: what attendants give it.
 
     Raises:
-        PlanError: the user, group or program does not exist.
+        PlanError: the user, group or program does not exist, or two descriptors want one number.
     """
     execution = spec.execution
     user = _find_user(spec)
-    env = _environment(execution, name, places.instance, user, inherited)
+    env = _environment(execution, name, places.instance, user, inherited) | _equipment_env(equipment)
     argv = [expand(word, name.number) for word in execution.command]
     cwd = expand(execution.working_dir, name.number) if execution.working_dir else None
     return Plan(
@@ -81,6 +92,7 @@ def make_plan(spec: ServiceSpec, name: WorkerName, places: Places, inherited: Ma
         cgroup=os.fsencode(places.cgroup) if places.cgroup else None,
         join=tuple(os.fsencode(j) for j in places.join),
         gated=places.gated,
+        descriptors=_descriptors(spec, equipment),
     )
 
 
@@ -124,6 +136,27 @@ def _environment(
         "PIDWARD_INSTANCE": instance,
         "INVOCATION_ID": BLANK_INVOCATION,
     }
+
+
+def _equipment_env(equipment: Equipment) -> dict[str, str]:
+    env = dict(equipment.env)
+    if equipment.listen:
+        env["LISTEN_FDS"] = str(len(equipment.listen))
+        env["LISTEN_FDNAMES"] = ":".join(name for name, _ in equipment.listen)
+        env["LISTEN_PID"] = env["LISTEN_PIDFDID"] = ""  # the spawner writes these
+    return env
+
+
+def _descriptors(spec: ServiceSpec, equipment: Equipment) -> tuple[tuple[int, int], ...]:
+    listen = tuple((number, fd) for number, (_, fd) in enumerate(equipment.listen, FIRST_LISTENED))
+    every = (*listen, *equipment.descriptors)
+    taken: set[int] = set()
+    for number, _ in every:
+        if number < FIRST_LISTENED or number in taken:
+            why = f"0 to 2 are its stdin, stdout and stderr, then come its {len(listen)} sockets"
+            raise PlanError(f"descriptor {number} would be given twice: {why}; check service.{spec.name}.ready")
+        taken.add(number)
+    return every
 
 
 def _find_user(spec: ServiceSpec) -> _User | None:
@@ -183,6 +216,7 @@ def _limits(limits: tuple[Limit, ...], nofile: tuple[int, int]) -> tuple[tuple[i
 
 
 _STAGES = {
+    "descriptors": ("be given its sockets", "one may have been closed; `pidward restart {service}` binds them anew"),
     "cgroup": ("enter its cgroup", "the cgroup may have been removed or its limits reached"),
     "stdin": ("open its stdin", "check service.{service}.stdin"),
     "stdout": ("open its output spool", "check that the state directory is there and has space"),

@@ -27,7 +27,7 @@ from pidward.kernel.spawn import Failure, Spawner, Started
 from pidward.kernel.tree import reap_orphans
 from pidward.kernel.wait import exit_status_of, reap
 from pidward.logs.client import Pump
-from pidward.runtime.attendant import Surroundings
+from pidward.runtime.attendant import Equipment, Surroundings
 from pidward.runtime.attendants import Attendants
 from pidward.runtime.loop import READ, Loop, Watch
 from pidward.runtime.plan import Places, PlanError, explain_failure, make_plan
@@ -260,7 +260,8 @@ class Supervision:
     def _prepare(self, seat: Seat) -> bool:
         spec = self._core.spec(seat.name)
         try:
-            plan = make_plan(spec, seat.name, self._places(seat), self._inherited)
+            equipment = Equipment() if self._attendants is None else self._attendants.equip(seat.name, spec)
+            plan = make_plan(spec, seat.name, self._places(seat), self._inherited, equipment)
             seat.prepared = self._spawner.prepare(plan)
         except (PlanError, ValueError, OverflowError) as error:  # a NUL byte, a number that no user can have
             self.feed(on.SpawnFailed(seat.name, str(error)))
