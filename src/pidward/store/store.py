@@ -6,9 +6,9 @@ read-only or broken, what is to be kept waits in memory with a limit, and superv
 
 import threading
 import time
+from _sqlite3 import Error as SqlError
 from collections import deque
 from collections.abc import Callable
-from sqlite3 import Error as SqlError
 from typing import Self
 
 from pidward.core.actions import Record
