@@ -9,11 +9,12 @@ from typing import NamedTuple, Protocol
 
 from pidward.core.actions import Record
 from pidward.core.events import Event
-from pidward.core.model import EventRow, WorkerName
+from pidward.core.model import EventRow, Worker, WorkerName
 from pidward.core.spec import Configuration, ServiceSpec
 from pidward.kernel.spawn import Spawner
 from pidward.runtime.loop import Loop
 from pidward.runtime.seat import Seat
+from pidward.runtime.trees import Trees
 
 
 class Equipment(NamedTuple):
@@ -34,9 +35,12 @@ class Surroundings(NamedTuple):
 
     loop: Loop
     spawner: Spawner
+    trees: Trees
+    nofile: tuple[int, int]  # the limit that workers start with
     feed: Callable[[Event], None]  # not from within ``followed`` or ``equip``: use ``loop.call_soon``
     note: Callable[..., None]  # note(kind, worker or None, sentence, **data): an event that is no transition
     seat: Callable[[WorkerName], Seat | None]
+    worker: Callable[[WorkerName], Worker | None]  # None for a worker that is not known
     spec: Callable[[WorkerName], ServiceSpec]  # KeyError for a worker that is not known
     subscribe: Callable[[Callable[[EventRow], None]], Callable[[], None]]
     prepare_again: Callable[[str], None]  # the equipment of this service changed: ask for it before the next start

@@ -101,8 +101,9 @@ class Supervision:
     def surroundings(self, runtime_dir: str, state_dir: str) -> Surroundings:
         """What attendants may use of us."""
         return Surroundings(
-            self._loop, self._spawner, self.feed, self.note, self.seat, self._core.spec, self.subscribe,
-            self._prepare_again, self._instance, runtime_dir, state_dir,
+            self._loop, self._spawner, self._trees, self._nofile, self.feed, self.note, self.seat,
+            self._core.workers.get, self._core.spec, self.subscribe, self._prepare_again,
+            self._instance, runtime_dir, state_dir,
         )  # fmt: skip
 
     def feed(self, event: on.Event) -> None:
@@ -434,7 +435,7 @@ class Supervision:
 
     def reap_orphans(self) -> None:
         """Children that came to us when their parents ended are reaped; trees that wait to be empty are looked at."""
-        known = {seat.pidfd.id.pid for seat in self._seats.values() if seat.pidfd is not None}
+        known = {seat.pidfd.id.pid for seat in self._seats.values() if seat.pidfd is not None} | self._trees.unreaped
         try:
             reap_orphans(known | {self._pump.pid} if self._pump.pid else known)
         except KernelError:  # no descriptor to look with

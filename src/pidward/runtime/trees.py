@@ -123,6 +123,11 @@ class Trees:
             if seat.pidfd is not None:
                 self._mains.add(seat.pidfd.id.pid)
 
+    @property
+    def unreaped(self) -> set[int]:
+        """On the walking rung: numbers of the main processes, commands' too, that their owners will reap."""
+        return self._mains
+
     def reaped(self, process: ProcessId) -> None:
         """A main process is gone, and its number is anybody's."""
         self._mains.discard(process.pid)
