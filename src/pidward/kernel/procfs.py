@@ -15,6 +15,7 @@ from pidward.kernel.pidfd import Pidfd
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CHUNK = 65536
+_PF_KTHREAD = 0x0020_0000
 
 
 class Stat(NamedTuple):
@@ -28,6 +29,12 @@ class Stat(NamedTuple):
     start_ticks: int  # since boot, in clock ticks
     rss_bytes: int
     exit_word: int  # a wait status; 0 also where we may not look (needs ptrace access)
+    flags: int = 0  # PF_* of include/linux/sched.h
+
+    @property
+    def is_kernel_thread(self) -> bool:
+        """It is no program: it has no memory, environment or command line to read."""
+        return bool(self.flags & _PF_KTHREAD)
 
     @property
     def is_dead(self) -> bool:
@@ -156,6 +163,7 @@ def _parse_stat(text: bytes) -> Stat:
         start_ticks=int(fields[19]),
         rss_bytes=int(fields[21]) * _PAGE,
         exit_word=int(fields[49]) if len(fields) > 49 else 0,
+        flags=int(fields[6]),
     )
 
 

@@ -216,7 +216,7 @@ class _Members:
             if is_ours and stat.is_dead and process.state() is State.EXITED:
                 self._dead.add(process.id.pid)
             return (is_ours and stat.session == session != 0) or (
-                (is_ours or tree.everywhere) and self._carries(process)
+                (is_ours or (tree.everywhere and not stat.is_kernel_thread)) and self._carries(process)
             )
 
         for pid in candidates:
