@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pidward.core.model import ProcessId
+from pidward.core.model import ExitStatus, Phase, ProcessId, Source
+from pidward.core.units import Instant
 from pidward.kernel.pidfd import Pidfd
 from tests.cli.conftest import Serve, Supervisor
 from tests.cli.run import AS_NOBODY, pidward
@@ -201,3 +202,93 @@ def test_not_ours_to_signal(stranger: Pidfd) -> None:
     ended = pidward("kill", str(stranger.id), argv=AS_NOBODY)
     assert (ended.status, ended.out) == (4, "")
     assert "permission denied" in ended.err
+
+
+def test_a_rolling_restart_takes_a_step(supervisor: Supervisor) -> None:
+    assert supervisor.run("restart", "web", "--rolling").status == 0
+    assert supervisor.run("restart", "web", "--rolling", "2").status == 0
+    assert [(what, step) for what, _, _, step in supervisor.desk.asked] == [("roll", 1), ("roll", 2)]
+    refused = supervisor.run("restart", "web", "--rolling", "0")
+    assert (refused.status, "at least 1 worker" in refused.err) == (2, True)
+
+
+def test_a_rolling_restart_ends_with_the_first_failure(supervisor: Supervisor) -> None:
+    ended = supervisor.run("restart", "bad", "slow", "--rolling")  # slow would be waited for for two minutes
+    assert ended.status == 1
+    assert {line.split()[0]: line.split()[1] for line in ended.out.splitlines()} == {
+        "slow/1": "stopping", "bad/1": "failed",
+    }  # fmt: skip
+
+
+def test_scale_up_and_down_tells_of_the_difference(supervisor: Supervisor) -> None:
+    ended = supervisor.run("scale", "web=4")
+    assert ended.status == 0
+    assert [line.split()[:2] for line in ended.out.splitlines()] == [["web/3", "ready"], ["web/4", "ready"]]
+    ended = supervisor.run("scale", "web=1", "db=1")
+    assert ended.status == 0
+    assert [line.split()[:2] for line in ended.out.splitlines()] == [[f"web/{n}", "removed"] for n in (2, 3, 4)]
+    assert "db: has 1 worker already" in ended.err
+
+
+@pytest.mark.parametrize("word", ["web", "web=", "=2", "web=x", "web=-1", "web=²"])
+def test_scale_wants_a_number(supervisor: Supervisor, word: str) -> None:
+    ended = supervisor.run("scale", word)
+    assert ended.status == 2
+    assert "expected SERVICE=N" in ended.err
+
+
+def test_scale_refuses_what_cannot_be(supervisor: Supervisor) -> None:
+    ended = supervisor.run("scale", "web=20001")
+    assert (ended.status, ended.err) == (1, "pidward: at most 20000 workers are supported\n")
+    assert supervisor.run("scale", "wbe=2").status == 2
+
+
+def test_plan_shows_and_does_nothing(supervisor: Supervisor) -> None:
+    ended = supervisor.run("plan")
+    assert ended.status == 0
+    assert ended.out.splitlines() == ["web  scaled  2 -> 3", "new  added   1 worker"]
+    changes = json.loads(supervisor.run("plan", "--json").out)["changes"]
+    assert changes[1] == {"service": "new", "consequence": "added", "detail": "1 worker"}
+    assert supervisor.desk.asked == []
+
+
+def test_plan_of_an_invalid_file(serve: Serve) -> None:
+    supervisor = serve(lambda desk: setattr(desk, "reload_error", config_error()))
+    ended = supervisor.run("plan")
+    assert ended.status == 2
+    assert "did you mean 'command'?" in ended.err
+
+
+def test_reload_of_programs(supervisor: Supervisor) -> None:
+    ended = supervisor.run("reload", "web")
+    assert ended.status == 0
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["web/1", "web/2"]
+    refused = supervisor.run("reload", "db")
+    assert (refused.status, "service.db.reload" in refused.err) == (1, True)
+    assert supervisor.run("reload", "off").status == 3  # no process to tell
+
+
+def test_wait_for_ready(supervisor: Supervisor) -> None:
+    assert supervisor.run("wait", "web").status == 0
+    assert supervisor.run("wait", "slow", "--timeout", "10ms").status == 1
+    assert supervisor.desk.asked == []
+
+
+def test_wait_for_the_exit_gives_its_status(serve: Serve) -> None:
+    def end_soon(desk: FakeDesk) -> None:
+        name = next(iter(desk.workers))
+        status = ExitStatus(None, 15, source=Source.WAITID)
+        later = Instant(desk.loop.now() + 0.2)
+        change = {"process": None, "last_exit": status}
+        desk.loop.call_at(later, lambda: desk.change(name, Phase.STOPPED, "SIGTERM", **change))
+
+    supervisor = serve(end_soon)
+    assert supervisor.run("wait", "--exit", "web/1").status == 128 + 15
+    assert supervisor.run("wait", "--exit", "slow").status == 1  # never ran: nobody knows how
+
+
+def test_wait_does_not_wait_for_who_has_failed(serve: Serve) -> None:
+    def fail(desk: FakeDesk) -> None:
+        desk.change(next(iter(desk.workers)), Phase.FAILED, "gave up", process=None)
+
+    assert serve(fail).run("wait", "web/1").status == 1

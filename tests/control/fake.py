@@ -13,10 +13,12 @@ from pathlib import Path
 from pidward.config.errors import ConfigError, Problem
 from pidward.control.listen import ControlSocket
 from pidward.control.server import Server
+from pidward.core.change import Change, Consequence
 from pidward.core.model import EventRow, ExitStatus, Phase, ProcessId, Source, Wanted, Worker, WorkerName
+from pidward.core.spec import MAX_WORKERS
 from pidward.core.units import Instant
 from pidward.kernel.pidfd import Pidfd
-from pidward.runtime.desk import About, NoProcess, UnknownTarget
+from pidward.runtime.desk import About, NoProcess, NotReloadable, UnknownTarget
 from pidward.runtime.loop import READ, Loop
 
 SERVICES = {"web": 2, "db": 1, "slow": 1, "bad": 1, "loop": 1, "off": 1}
@@ -124,6 +126,45 @@ class FakeDesk:
     def _go_down(self, name: WorkerName) -> None:
         status = ExitStatus(None, 15, source=Source.WAITID)
         self.change(name, Phase.STOPPED, f"{self.workers[name].reason}; SIGTERM", process=None, last_exit=status)
+
+    def roll(self, names: Sequence[WorkerName], by: str, step: int) -> None:
+        self.asked.append(("roll", [str(n) for n in names], by, step))
+        for name in names:
+            self.change(name, Phase.STOPPING, f"restarted by {by}", wanted=Wanted.UP)
+            self._soon(name, self._come_up)
+
+    def scale(self, service: str, workers: int, by: str) -> None:
+        if workers > MAX_WORKERS:
+            raise ValueError(f"at most {MAX_WORKERS} workers are supported")
+        self.asked.append(("scale", service, workers, by))
+        here = [name for name in self.workers if name.service == service]
+        for name in here:
+            if name.number > workers:
+                self.change(name, Phase.STOPPING, f"stopped by {by}", wanted=Wanted.DOWN)
+                self._soon(name, self._leave)
+        for number in range(len(here) + 1, workers + 1):
+            name = WorkerName(service, number)
+            self.workers[name] = Worker(name, Wanted.UP, Phase.STARTING, f"started by {by}", since=self.loop.now())
+            self._soon(name, self._come_up)
+
+    def _leave(self, name: WorkerName) -> None:
+        del self.workers[name]
+        self.happen("transition", str(name), f"{name}: no longer in the configuration")
+
+    def reload_workers(self, names: Sequence[WorkerName], by: str) -> list[tuple[WorkerName, ProcessId]]:
+        if any(name.service == "db" for name in names):
+            raise NotReloadable("db cannot be told to reload; set service.db.reload")
+        self.asked.append(("reload_workers", [str(n) for n in names], by))
+        processes = [(name, self.workers[name].process) for name in names]
+        return [(name, process) for name, process in processes if process is not None]
+
+    def plan(self) -> list[Change]:
+        if self.reload_error is not None:
+            raise self.reload_error
+        return [Change("web", Consequence.SCALE, "2 -> 3"), Change("new", Consequence.ADD, "1 worker")]
+
+    def status_text(self, name: WorkerName) -> str:
+        return "serving" if name.service == "web" else ""
 
     def signal(self, name: WorkerName, number: int, by: str, whole_tree: bool = False) -> ProcessId:
         process = self.workers[name].process

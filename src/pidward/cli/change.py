@@ -13,7 +13,7 @@ from pidward.control.client import CallFailed, Client
 from pidward.control.jsontext import encode
 from pidward.core.units import parse_duration
 
-METHODS = {"start": "Start", "stop": "Stop", "restart": "Restart"}
+METHODS = {"start": "Start", "stop": "Stop", "restart": "Restart", "scale": "Scale", "wait": "Wait"}
 DEFAULT_TIMEOUT = "2min"
 GRACE_FOR_THE_ANSWER = 10.0
 
@@ -22,6 +22,11 @@ def options(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("targets", nargs="*", metavar="SERVICE", help="services or workers, like web or web/2")
     parser.add_argument("--all", action="store_true", help="all services of the configuration")
+    if parser.prog.endswith(" restart"):
+        parser.add_argument(
+            "--rolling", nargs="?", type=int, const=1, metavar="N",
+            help="replace N workers at a time (default: 1), each ready before the next; stop at the first that fails",
+        )  # fmt: skip
     parser.add_argument("--no-wait", action="store_true", help="return as soon as the supervisor has taken the request")
     parser.add_argument(
         "--timeout", default=DEFAULT_TIMEOUT, metavar="TIME", help="wait no longer than this (default: %(default)s)"
@@ -33,35 +38,51 @@ def run(here: Here, given: Any) -> int:
     """Ask, wait, tell."""
     if bool(given.targets) == given.all:
         raise Failure(USAGE, f"{given.command}: name services or workers, or say --all (but not both)")
-    try:
-        timeout = parse_duration(given.timeout)
-    except ValueError as error:
-        raise Failure(USAGE, f"--timeout: {error}") from None
+    timeout = timeout_of(given.timeout)
     asked: dict[str, object] = {"targets": given.targets}
     if not given.no_wait:
         asked |= {"wait": True, "timeout": timeout}
+    rolling = getattr(given, "rolling", None)
+    if rolling is not None:
+        if rolling < 1:
+            raise Failure(USAGE, f"--rolling: at least 1 worker at a time, not {rolling}")
+        asked["rolling"] = rolling
     with Asking(here) as client:
         answer = client.call("Table", {"targets": given.targets})
-        results = _results(here, client, METHODS[given.command], asked, timeout)
+        results = ask(here, client, METHODS[given.command], asked, timeout)
     order = {line.partition("\t")[0]: place for place, line in enumerate(str(answer["table"]).splitlines())}
     results.sort(key=lambda result: order.get(str(result["worker"]), len(order)))
-    if here.json:
-        print(encode({"schema_version": 1, "results": results}))
-    else:
-        _print(here, results, waited=not given.no_wait)
+    show(here, results, waited=not given.no_wait)
     for service in _strings(answer["without_workers"]):
         here.say(f"{service}: no workers (workers = 0)")
     return OK if all(result["reached"] for result in results) else FAILED
 
 
-def _results(
-    here: Here, client: Client, method: str, asked: dict[str, object], timeout: float
+def timeout_of(written: str) -> float:
+    """Read the value of --timeout. Raises Failure."""
+    try:
+        return parse_duration(written)
+    except ValueError as error:
+        raise Failure(USAGE, f"--timeout: {error}") from None
+
+
+def ask(
+    here: Here, client: Client, method: str, asked: dict[str, object], timeout: float | None
 ) -> list[dict[str, object]]:
-    """Collect what comes in, and show on a terminal how far it is."""
+    """Ask for results and collect what comes in, and show on a terminal how far it is.
+
+    Args:
+        here: what all commands share.
+        client: the connection.
+        method: one that answers with results.
+        asked: its parameters.
+        timeout: seconds after which the supervisor answers in any case; None: it may never.
+    """
     progress = Progress(sys.stderr.isatty() and not here.json)
     results: list[dict[str, object]] = []
     try:
-        for answer in client.stream(method, asked, patience=timeout + GRACE_FOR_THE_ANSWER):
+        patience = None if timeout is None else timeout + GRACE_FOR_THE_ANSWER
+        for answer in client.stream(method, asked, patience=patience):
             results += _list(answer)
             progress.show(results)
     except CallFailed as error:
@@ -82,6 +103,14 @@ def _list(answer: dict[str, object]) -> list[dict[str, object]]:
 def _strings(value: object) -> list[str]:
     assert isinstance(value, list)
     return [str(one) for one in value]
+
+
+def show(here: Here, results: list[dict[str, object]], waited: bool) -> None:
+    """Say what became of each worker."""
+    if here.json:
+        print(encode({"schema_version": 1, "results": results}))
+    else:
+        _print(here, results, waited)
 
 
 def _print(here: Here, results: Iterable[dict[str, object]], waited: bool) -> None:

@@ -1,4 +1,4 @@
-"""``pidward reload``: have the configuration read again, and show what that changed."""
+"""``pidward reload``: have the configuration read again, and show what that changed; or have programs read theirs."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,12 +11,18 @@ from pidward.control.jsontext import encode
 
 
 def options(parser: ArgumentParser) -> None:
-    """Add nothing: the file is the one the supervisor was started with."""
+    """Add the arguments. The file is the one that the supervisor was started with."""
+    parser.add_argument(
+        "targets", nargs="*", metavar="SERVICE",
+        help="have the programs of these read their own configuration again, by service.NAME.reload, instead",
+    )  # fmt: skip
     parser.epilog = "exit status: 0 done, 2 the file is not valid and nothing was changed, 7 no supervisor runs"
 
 
-def run(here: Here, _given: Any) -> int:
+def run(here: Here, given: Any) -> int:
     """Ask and show."""
+    if given.targets:
+        return _reload_workers(here, given.targets)
     with Asking(here) as client:
         changes = client.call("Reload", {})["changes"]
     assert isinstance(changes, list)
@@ -24,4 +30,15 @@ def run(here: Here, _given: Any) -> int:
         print(encode({"schema_version": 1, "changes": changes}))
     else:
         print("\n".join(printable(str(change)) for change in changes))
+    return OK
+
+
+def _reload_workers(here: Here, targets: list[str]) -> int:
+    with Asking(here) as client:
+        told = client.call("ReloadWorkers", {"targets": targets})["signalled"]
+    assert isinstance(told, list)
+    if here.json:
+        print(encode({"schema_version": 1, "signalled": told}))
+    else:
+        print("\n".join(f"{one['worker']}  {one['process']}  told to reload" for one in told))
     return OK

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 RED, GREEN, YELLOW, BLUE, GREY, BOLD = "31", "32", "33", "34", "90", "1"
 
 PHASE_COLOURS = {
+    "waiting": BLUE,
     "ready": GREEN,
     "running": BLUE,
     "starting": BLUE,

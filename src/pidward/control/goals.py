@@ -13,6 +13,7 @@ class Goal(enum.Enum):
     UP = "up"
     DOWN = "down"  # never fails: a stop ends in SIGKILL
     REPLACED = "replaced"  # up, and not with the process it had
+    EXIT = "exit"  # the process that it had when this was asked has ended
 
 
 class Outcome(enum.Enum):
@@ -49,6 +50,9 @@ def judge(goal: Goal, worker: Worker | None, asked: Instant, before: ProcessId |
     if goal is Goal.DOWN:
         down = worker.wanted is Wanted.DOWN and not worker.phase.has_process
         return Verdict(Outcome.REACHED if down else Outcome.PENDING, worker.reason)
+    if goal is Goal.EXIT:
+        ended = before is None or worker.process is None or _is_new(worker, asked, before)
+        return Verdict(Outcome.REACHED if ended else Outcome.PENDING, worker.reason)
     new = goal is Goal.UP or _is_new(worker, asked, before)
     return Verdict(_judge_up(worker, asked, new), worker.reason)
 

@@ -18,9 +18,10 @@ interface io.pidward.Supervisor
 type Exit (code: ?int, signal: ?string, core_dumped: bool, source: string)
 
 # One worker, now.
-# wanted is up or down. phase is stopped, starting, running, ready, backing-off, slow-lane, stopping, killing,
+# wanted is up or down. phase is stopped, waiting, starting, running, ready, backing-off, slow-lane, stopping, killing,
 # completed or failed; reason says why in plain words. ends_in is the time until the phase ends by itself.
-# uptime is that of the living process. as_wanted: nothing is missing from what was asked for.
+# uptime is that of the living process. as_wanted: nothing is missing from what was asked for. status is what the
+# program says of itself by STATUS=.
 type Worker (
   name: string,
   service: string,
@@ -35,7 +36,8 @@ type Worker (
   uptime: ?float,
   restarts: int,
   failures: int,
-  last_exit: ?Exit
+  last_exit: ?Exit,
+  status: ?string
 )
 
 # The supervisor itself. trouble: what is degraded now, in sentences. state_dir: where its record and its logs are.
@@ -50,7 +52,11 @@ type Supervisor (
 )
 
 # What became of one worker. reached: it is what was asked for, or, when nobody waited, the request was accepted.
-type Result (worker: string, reached: bool, phase: string, reason: string, process: ?string)
+# exit is the last one there was.
+type Result (worker: string, reached: bool, phase: string, reason: string, process: ?string, exit: ?Exit)
+
+# One service that differs from the file. consequence is added, removed, restarting, scaled or changed in place.
+type Change (service: string, consequence: string, detail: string)
 
 # A process that a signal was sent to.
 type Signalled (worker: string, process: string)
@@ -72,8 +78,16 @@ method Start(targets: []string, wait: ?bool, timeout: ?float) -> (results: []Res
 # Want workers down. Remembered over restarts of the supervisor, as Start is.
 method Stop(targets: []string, wait: ?bool, timeout: ?float) -> (results: []Result)
 
-# Replace the processes of workers by new ones, and want them up.
-method Restart(targets: []string, wait: ?bool, timeout: ?float) -> (results: []Result)
+# Replace the processes of workers by new ones, and want them up. With rolling so many of them at a time, each ready
+# before the next are touched; it ends with the first that does not become ready.
+method Restart(targets: []string, wait: ?bool, timeout: ?float, rolling: ?int) -> (results: []Result)
+
+# Have so many workers of a service; those that stay are not touched. Kept until the file says another number.
+method Scale(service: string, workers: int, wait: ?bool, timeout: ?float) -> (results: []Result)
+
+# Wait until each worker is ready (goal up), has no process and wants none (down), or the process that it has now, if
+# any, has ended (exit). Asks for nothing.
+method Wait(targets: []string, goal: string, timeout: ?float) -> (results: []Result)
 
 # Send a signal (SIGHUP, HUP or 1) through the pidfds of the target's workers; with tree to all their descendants too.
 method Signal(target: string, signal: string, tree: ?bool) -> (signalled: []Signalled)
@@ -87,6 +101,12 @@ method Events(since: ?int, follow: ?bool, limit: ?int) -> (events: []Event)
 
 # Read the configuration file again and change what changed.
 method Reload() -> (changes: []string)
+
+# Read the configuration file again and tell what Reload would change. Nothing is changed.
+method Plan() -> (changes: []Change)
+
+# Have running workers read their own configuration again, by the signal or command that their service names.
+method ReloadWorkers(targets: []string) -> (signalled: []Signalled)
 
 # Stop all workers in reverse order, then the supervisor. at_once: without grace. The reply comes before it is done.
 method Down(at_once: ?bool) -> ()

@@ -16,6 +16,7 @@ from pidward.control.views import show_about, show_event, show_row, show_worker
 from pidward.control.waiting import Waiting, result_of
 from pidward.core.model import Worker, WorkerName
 from pidward.core.signals import SIGKILL, parse_signal
+from pidward.core.units import Instant
 from pidward.runtime.desk import Desk, EventRow, NoProcess, UnknownTarget
 from pidward.runtime.loop import Loop
 
@@ -78,7 +79,8 @@ class Service:
     def Status(self, _talk: Conversation, targets: list[str] | None = None) -> Parameters:  # noqa: N802
         """All about workers."""
         now = self._desk.now()
-        workers = [show_worker(worker, now) for worker in self._workers(targets or ())]
+        text = self._desk.status_text
+        workers = [show_worker(worker, now, text(worker.name)) for worker in self._workers(targets or ())]
         without = self._desk.without_workers(targets or ())
         return {"workers": workers, "without_workers": without, "supervisor": show_about(self._desk.about())}
 
@@ -128,10 +130,57 @@ class Service:
         return self._change(talk, Goal.DOWN, self._desk.stop, targets, wait, timeout)
 
     def Restart(  # noqa: N802
-        self, talk: Conversation, targets: list[str], wait: bool | None = None, timeout: float | None = None
+        self,
+        talk: Conversation,
+        targets: list[str],
+        wait: bool | None = None,
+        timeout: float | None = None,
+        rolling: int | None = None,
     ) -> Parameters | None:
-        """Replace processes."""
-        return self._change(talk, Goal.REPLACED, self._desk.restart, targets, wait, timeout)
+        """Replace processes, all at once or some at a time."""
+        if rolling is None:
+            return self._change(talk, Goal.REPLACED, self._desk.restart, targets, wait, timeout)
+        step = rolling
+        if step < 1:
+            raise invalid("rolling")
+
+        def roll(names: list[WorkerName], by: str) -> None:
+            self._desk.roll(names, by, step)
+
+        return self._change(talk, Goal.REPLACED, roll, targets, wait, timeout, together=True)
+
+    def Scale(  # noqa: N802
+        self,
+        talk: Conversation,
+        service: str,
+        workers: int,
+        wait: bool | None = None,
+        timeout: float | None = None,
+    ) -> Parameters | None:
+        """Have more or fewer workers; the answer is about those that come or go."""
+        _check_timeout(timeout)
+        before = set(self._desk.resolve([service]))
+        self._desk.scale(service, workers, talk.by)
+        come = [name for name in self._desk.resolve([service]) if name not in before]
+        names = come or sorted(name for name in before if name.number > workers)
+        if not wait:
+            return {"results": [result_of(name, self._desk.worker(name), reached=True) for name in names]}
+        goal = Goal.UP if come else Goal.DOWN
+        Waiting(self._desk, self._loop, talk, goal, names).begin(lambda: None, timeout)
+        return None
+
+    def Wait(  # noqa: N802
+        self, talk: Conversation, targets: list[str], goal: str, timeout: float | None = None
+    ) -> Parameters | None:
+        """Wait for what somebody else asks for, or for an end."""
+        goals = {"up": Goal.UP, "down": Goal.DOWN, "exit": Goal.EXIT}
+        if goal not in goals:
+            raise invalid("goal")
+        _check_timeout(timeout)
+        asked = None if goal == "exit" else Instant(0.0)  # who has failed already need not be waited for
+        names = self._desk.resolve(targets)
+        Waiting(self._desk, self._loop, talk, goals[goal], names, asked=asked).begin(lambda: None, timeout)
+        return None
 
     def Signal(  # noqa: N802
         self, talk: Conversation, target: str, signal: str, tree: bool | None = None
@@ -150,6 +199,20 @@ class Service:
     def Reload(self, talk: Conversation) -> Parameters:  # noqa: N802
         """Read the configuration again."""
         return {"changes": self._desk.reload(talk.by).splitlines()}
+
+    def Plan(self, _talk: Conversation) -> Parameters:  # noqa: N802
+        """What reading the configuration again would change."""
+        return {"changes": [
+            {"service": change.service, "consequence": change.consequence.value, "detail": change.detail}
+            for change in self._desk.plan()
+        ]}  # fmt: skip
+
+    def ReloadWorkers(self, talk: Conversation, targets: list[str]) -> Parameters:  # noqa: N802
+        """Have programs read their own configuration again."""
+        told = self._desk.reload_workers(self._desk.resolve(targets), talk.by)
+        if not told:
+            raise refused("NoProcess", target=" ".join(targets))
+        return {"signalled": [{"worker": str(name), "process": str(process)} for name, process in told]}
 
     def Down(self, talk: Conversation, at_once: bool | None = None) -> Parameters:  # noqa: N802
         """End everything."""
@@ -181,14 +244,15 @@ class Service:
         targets: list[str],
         wait: bool | None,
         timeout: float | None,
+        together: bool = False,
     ) -> Parameters | None:
-        if timeout is not None and not 0 <= timeout <= MAX_TIMEOUT:
-            raise invalid("timeout")
+        _check_timeout(timeout)
         names = self._desk.resolve(targets)
         if not wait:
             ask(names, talk.by)
             return {"results": [result_of(name, self._desk.worker(name), reached=True) for name in names]}
-        Waiting(self._desk, self._loop, talk, goal, names).begin(lambda: ask(names, talk.by), timeout)
+        waiting = Waiting(self._desk, self._loop, talk, goal, names, together)
+        waiting.begin(lambda: ask(names, talk.by), timeout)
         return None
 
     def _send(self, talk: Conversation, target: str, number: int, tree: bool) -> Parameters:
@@ -202,6 +266,11 @@ class Service:
         if not signalled:
             raise refused("NoProcess", target=target)
         return {"signalled": signalled}
+
+
+def _check_timeout(timeout: float | None) -> None:
+    if timeout is not None and not 0 <= timeout <= MAX_TIMEOUT:
+        raise invalid("timeout")
 
 
 def _sender(talk: Conversation) -> Callable[[list[EventRow]], None]:

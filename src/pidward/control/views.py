@@ -9,8 +9,8 @@ from pidward.runtime.desk import About, EventRow
 _BREAKS = str.maketrans("\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", " " * 11)
 
 
-def show_worker(worker: Worker, now: float) -> dict[str, object]:
-    """The interface's Worker."""
+def show_worker(worker: Worker, now: float, status: str = "") -> dict[str, object]:
+    """The interface's Worker. ``status``: what its program says of itself."""
     return {
         "name": str(worker.name),
         "service": worker.name.service,
@@ -26,6 +26,7 @@ def show_worker(worker: Worker, now: float) -> dict[str, object]:
         "restarts": worker.restarts,
         "failures": worker.failures,
         "last_exit": None if worker.last_exit is None else show_exit(worker.last_exit),
+        "status": status or None,
     }
 
 

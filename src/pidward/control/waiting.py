@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pidward.control.conversation import Conversation
 from pidward.control.goals import Goal, Outcome, judge
 from pidward.control.interface import refused
-from pidward.control.views import show_process
+from pidward.control.views import show_exit, show_process
 from pidward.core.model import ProcessId, Worker, WorkerName
 from pidward.core.units import Instant
 from pidward.runtime.desk import Desk, EventRow
@@ -16,22 +16,37 @@ def result_of(name: WorkerName, worker: Worker | None, reached: bool) -> dict[st
     """The interface's Result."""
     if worker is None:
         reason = "removed from the configuration"
-        return {"worker": str(name), "reached": reached, "phase": "removed", "reason": reason, "process": None}
+        gone = {"worker": str(name), "reached": reached, "phase": "removed", "reason": reason}
+        return {**gone, "process": None, "exit": None}
     return {
         "worker": str(name),
         "reached": reached,
         "phase": worker.phase.value,
         "reason": worker.reason,
         "process": show_process(worker.process),
+        "exit": None if worker.last_exit is None else show_exit(worker.last_exit),
     }
 
 
 class Waiting:
-    """One request of some workers. Looks again at a worker whenever something happened to it."""
+    """One request of some workers. Looks again at a worker whenever something happened to it.
 
-    def __init__(self, desk: Desk, loop: Loop, talk: Conversation, goal: Goal, names: Sequence[WorkerName]) -> None:
-        self._desk, self._loop, self._talk, self._goal = desk, loop, talk, goal
-        self._asked = Instant(desk.now())
+    together: the first that cannot get there ends the waiting for all.
+    asked: failures before this instant are nobody's concern; None: before now.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        loop: Loop,
+        talk: Conversation,
+        goal: Goal,
+        names: Sequence[WorkerName],
+        together: bool = False,
+        asked: Instant | None = None,
+    ) -> None:
+        self._desk, self._loop, self._talk, self._goal, self._together = desk, loop, talk, goal, together
+        self._asked = Instant(desk.now()) if asked is None else asked
         self._before: dict[str, ProcessId | None] = {}
         for name in names:
             worker = desk.worker(name)
@@ -74,6 +89,10 @@ class Waiting:
             if verdict.outcome is not Outcome.PENDING:
                 del self._pending[text]
                 self._results.append(result_of(name, worker, verdict.outcome is Outcome.REACHED))
+                if self._together and verdict.outcome is Outcome.FAILED:
+                    self._results += self._late()
+                    self._pending.clear()
+                    break
         if not self._pending:
             self._talk.answer({"results": self._results})
         elif self._results and self._talk.more:
@@ -81,5 +100,7 @@ class Waiting:
             self._talk.answer({"results": results}, continues=True)
 
     def _time_over(self) -> None:
-        late = [result_of(name, self._desk.worker(name), reached=False) for name in self._pending.values()]
-        self._talk.fail(refused("TimedOut", results=self._results + late))
+        self._talk.fail(refused("TimedOut", results=self._results + self._late()))
+
+    def _late(self) -> list[dict[str, object]]:
+        return [result_of(name, self._desk.worker(name), reached=False) for name in self._pending.values()]

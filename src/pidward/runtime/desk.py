@@ -6,9 +6,10 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from pidward.core.change import Change
 from pidward.core.model import EventRow, ProcessId, Worker, WorkerName
 
-__all__ = ["About", "Desk", "EventRow", "NoProcess", "UnknownTarget"]
+__all__ = ["About", "Desk", "EventRow", "NoProcess", "NotReloadable", "UnknownTarget"]
 
 
 class UnknownTarget(Exception):
@@ -22,6 +23,10 @@ class UnknownTarget(Exception):
 
 class NoProcess(Exception):
     """The worker has no process to act on now."""
+
+
+class NotReloadable(Exception):
+    """The service says nowhere how it is told to read its configuration again."""
 
 
 class About(NamedTuple):
@@ -59,6 +64,25 @@ class Desk(Protocol):
 
     def restart(self, names: Sequence[WorkerName], by: str) -> None:
         """Replace their processes by new ones."""
+
+    def roll(self, names: Sequence[WorkerName], by: str, step: int) -> None:
+        """Replace their processes, ``step`` at a time, each ready before the next."""
+
+    def scale(self, service: str, workers: int, by: str) -> None:
+        """Have so many workers of a service. Remembered. Raises UnknownTarget; ValueError for an impossible number."""
+
+    def reload_workers(self, names: Sequence[WorkerName], by: str) -> list[tuple[WorkerName, ProcessId]]:
+        """Tell those that run to read their own configuration again, by their service's ``reload``.
+
+        Returns:
+            whom it was told. Raises NotReloadable when a service has no such key; then nobody was told.
+        """
+
+    def plan(self) -> list[Change]:
+        """Read the configuration and tell what ``reload`` would change. Raises as ``reload`` does."""
+
+    def status_text(self, name: WorkerName) -> str:
+        """What the worker's program says of itself (STATUS= of sd_notify); empty when nothing."""
 
     def signal(self, name: WorkerName, number: int, by: str, whole_tree: bool = False) -> ProcessId:
         """Send a signal through the worker's pidfd now. Raises NoProcess, and kernel.errors.KernelError as it is."""
