@@ -91,7 +91,8 @@ class NotifySocket:
             data, control, flags, _ = self._socket.recvmsg(self._size, _CONTROL, socket.MSG_CMSG_CLOEXEC)
         except (BlockingIOError, InterruptedError):
             return None
-        pid, uid, handle = 0, 0xFFFFFFFF, -1
+        pid, uid = 0, 0xFFFFFFFF
+        handle: int | None = None
         descriptors = array.array("i")
         for level, kind, content in control:
             if level != socket.SOL_SOCKET:
@@ -101,7 +102,7 @@ class NotifySocket:
             elif kind == socket.SCM_CREDENTIALS:
                 pid, uid, _ = _UCRED.unpack(content)
             elif kind == _SCM_PIDFD:
-                (handle,) = struct.unpack("=i", content)  # or an errno below zero: reaped, or no descriptor left
+                (handle,) = struct.unpack("=i", content)
         sender = _held(handle, pid)
         return Datagram(data, pid, uid, sender, list(descriptors), not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC))
 
@@ -113,13 +114,19 @@ class NotifySocket:
                 os.unlink(self.path)
 
 
-def _held(handle: int, pid: int) -> Pidfd | None:
+def _held(handle: int | None, pid: int) -> Pidfd | None:
+    """The sender: what SCM_PIDFD gave, which is an errno below zero when it was reaped or no descriptor is left.
+
+    Only where the kernel gives none at all is the number opened.
+    """
     if pid <= 0:  # not in our pid namespace: nobody of ours
-        if handle >= 0:
+        if handle is not None and handle >= 0:
             os.close(handle)
         return None
     try:
-        return Pidfd.take(handle, pid) if handle >= 0 else Pidfd.open(pid)
+        if handle is None:
+            return Pidfd.open(pid)
+        return Pidfd.take(handle, pid) if handle >= 0 else None
     except KernelError:
         return None
 

@@ -9,8 +9,9 @@ from typing import NamedTuple, Protocol
 
 from pidward.core.actions import Record
 from pidward.core.events import Event
-from pidward.core.model import EventRow, Worker, WorkerName
+from pidward.core.model import EventRow, ExitStatus, Worker, WorkerName
 from pidward.core.spec import Configuration, ServiceSpec
+from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Spawner
 from pidward.runtime.loop import Loop
 from pidward.runtime.seat import Seat
@@ -30,6 +31,10 @@ class Equipment(NamedTuple):
     listen: tuple[tuple[str, int], ...] = ()
 
 
+Successor = Callable[[Seat, ExitStatus], Pidfd | None]
+"""Who is the main process now that the one in the seat has ended thus; None: nobody. The handle is the caller's."""
+
+
 class Surroundings(NamedTuple):
     """What an attendant may use; all of it belongs to the supervisor and outlives the attendant."""
 
@@ -44,6 +49,9 @@ class Surroundings(NamedTuple):
     spec: Callable[[WorkerName], ServiceSpec]  # KeyError for a worker that is not known
     subscribe: Callable[[Callable[[EventRow], None]], Callable[[], None]]
     prepare_again: Callable[[str], None]  # the equipment of this service changed: ask for it before the next start
+    change_main: Callable[[WorkerName, Pidfd], None]  # to a process proved to be of its tree; takes the handle
+    succeed_by: Callable[[Successor], None]  # ask this, from now on, before the end of a main process counts
+    inherit_orphans: Callable[[], None]  # daemons become our children when their parents end, and are reaped
     instance: str
     runtime_dir: str
     state_dir: str

@@ -18,12 +18,13 @@ from pidward.kernel.clock import boot_id
 from pidward.kernel.limits import raise_nofile, read_limit
 from pidward.kernel.signals import SignalFd
 from pidward.kernel.spawn import Spawner
+from pidward.kernel.tree import become_subreaper
 from pidward.logs.client import Pump
 from pidward.runtime.answers import Answers
 from pidward.runtime.attendants import Attendants
 from pidward.runtime.desk import Desk
 from pidward.runtime.leftovers import clear_leftovers
-from pidward.runtime.loop import READ, Loop
+from pidward.runtime.loop import READ, Loop, Watch
 from pidward.runtime.mailbox import Mailbox
 from pidward.runtime.supervise import Supervision
 from pidward.runtime.trees import Trees
@@ -79,8 +80,9 @@ def run(options: Options) -> int:
             options.instance, options.runtime_dir, locate(), subreaper=not options.embedded
         )))  # fmt: skip
         # Blocked before any thread exists, so that the descriptor alone receives them.
-        numbers = [SIGTERM, SIGINT, SIGHUP] + ([SIGCHLD] if trees.is_walking else [])
+        numbers = [SIGTERM, SIGINT, SIGHUP]
         signals = None if options.embedded else stack.enter_context(closing(SignalFd(numbers)))
+        deaths = None if options.embedded else stack.enter_context(closing(SignalFd([SIGCHLD])))
         nofile = read_limit("nofile") if options.embedded else raise_nofile()
         spawner = Spawner()
         if trees.kills_at_birth(spawner):
@@ -125,6 +127,11 @@ def run(options: Options) -> int:
         if signals is not None:
             listener = SignalListener(signals, supervision, answers, options.announce)
             loop.watch(signals, READ, listener.heard)
+        if deaths is not None:
+            orphans = Orphans(loop, deaths, supervision)
+            supervision.inherit_orphans = orphans.inherit
+            if trees.is_walking:
+                orphans.inherit()
         viewer = stack.enter_context(closing(options.viewer())) if options.viewer else None
         attendants = Attendants(supervision.surroundings(options.runtime_dir, options.state_dir))
         stack.callback(attendants.close)
@@ -172,9 +179,7 @@ class SignalListener:
         """TERM and INT end in order, a second INT at once; HUP reads the configuration again."""
         for number, pid, uid in self._signals.read():
             by = signal_name(number) + (f" from pid {pid}, uid {uid}" if pid else "")
-            if number == SIGCHLD:
-                self._supervision.reap_orphans()
-            elif number == SIGHUP:
+            if number == SIGHUP:
                 self._reload(by)
             else:
                 at_once = self._interrupted and number == SIGINT
@@ -188,6 +193,24 @@ class SignalListener:
             self._announce(self._answers.reload(by))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a file must not end the supervisor
             self._announce(f"{by}: the configuration was not changed: {error}")
+
+
+class Orphans:
+    """Descendants of workers that lost their parent: ours from then on, and reaped when they end."""
+
+    def __init__(self, loop: Loop, deaths: SignalFd, supervision: Supervision) -> None:
+        self._loop, self._deaths, self._supervision = loop, deaths, supervision
+        self._watch: Watch | None = None
+
+    def inherit(self) -> None:
+        """Become their parent; harmless when we are already."""
+        if self._watch is None:
+            become_subreaper()
+            self._watch = self._loop.watch(self._deaths, READ, self._heard)
+
+    def _heard(self, _events: int) -> None:
+        self._deaths.read()
+        self._supervision.reap_orphans()
 
 
 class Ending:

@@ -12,7 +12,7 @@ from errno import EMFILE
 
 from pidward.core import actions as do
 from pidward.core import events as on
-from pidward.core.model import EventRow, ExitStatus, Phase, WorkerName
+from pidward.core.model import EventRow, ExitStatus, Phase, Worker, WorkerName
 from pidward.core.signals import SIGKILL, signal_name
 from pidward.core.spec import Configuration, LogMode
 from pidward.core.supervisor import Supervisor as Core
@@ -27,7 +27,7 @@ from pidward.kernel.spawn import Failure, Spawner, Started
 from pidward.kernel.tree import reap_orphans
 from pidward.kernel.wait import exit_status_of, reap
 from pidward.logs.client import Pump
-from pidward.runtime.attendant import Equipment, Surroundings
+from pidward.runtime.attendant import Equipment, Successor, Surroundings
 from pidward.runtime.attendants import Attendants
 from pidward.runtime.loop import READ, Loop, Watch
 from pidward.runtime.plan import Places, PlanError, explain_failure, make_plan
@@ -78,6 +78,8 @@ class Supervision:
         self._subscribers: dict[int, Callable[[EventRow], None]] = {}
         self._next_subscriber = 0
         self._attendants: Attendants | None = None
+        self._successor: Successor = lambda _seat, _status: None
+        self.inherit_orphans: Callable[[], None] = lambda: None
         self.on_finish: Callable[[do.Finish], None] = lambda _finish: loop.stop()
         loop.after_turn = self._after_turn
 
@@ -102,7 +104,8 @@ class Supervision:
         """What attendants may use of us."""
         return Surroundings(
             self._loop, self._spawner, self._trees, self._nofile, self.feed, self.note, self.seat,
-            self._core.workers.get, self._core.spec, self.subscribe, self._prepare_again,
+            self.worker, self._core.spec, self.subscribe, self._prepare_again,
+            self.change_main, self.succeed_by, self.inherit_orphans,
             self._instance, runtime_dir, state_dir,
         )  # fmt: skip
 
@@ -334,6 +337,9 @@ class Supervision:
         if status is None:
             return
         process, failure = seat.pidfd.id, seat.failure
+        if left_behind and (successor := self._successor(seat, status)) is not None:
+            self.change_main(seat.name, successor)
+            return
         self._dead.append(seat.leave())
         if failure is not None and self._phase(seat) is Phase.STARTING:
             self._spawn_failed(seat, failure)
@@ -341,6 +347,33 @@ class Supervision:
         self.feed(on.Exited(seat.name, process, status, left_behind))
         if left_behind and seat.emptied_watch is None and self._phase(seat) in (Phase.STOPPING, Phase.KILLING):
             self._await_empty(seat)
+
+    def change_main(self, name: WorkerName, process: Pidfd) -> None:
+        """Another process of the worker's tree is its main process from now on.
+
+        Args:
+            name: the worker. KeyError for one that is not known.
+            process: proved to be of its tree; ours from now on.
+        """
+        seat = self._seats[name]
+        if seat.gate is not None:
+            self._gate_spoke(seat)
+        if seat.pidfd is not None:
+            self._part_with(seat)
+        seat.pidfd = process
+        seat.watch = self._loop.watch(process.fileno(), READ, lambda _events: self._died(seat))
+        self._trees.main_changed(seat)
+        self.feed(on.MainChanged(name, process.id))
+
+    def _part_with(self, seat: Seat) -> None:
+        """The former main process may be a child of ours: it is reaped when it has ended, and tells nothing."""
+        watch, former = seat.leave()
+        watch.close()
+        last = self._loop.watch(former.fileno(), READ, lambda _events: self._dead.append((last, former)))
+
+    def succeed_by(self, successor: Successor) -> None:
+        """Ask this before the end of a main process counts."""
+        self._successor = successor
 
     def _look(self, seat: Seat, process: Pidfd) -> tuple[ExitStatus | None, bool]:
         """How the main process ended, None when it has not, and whether somebody of its tree lives."""
@@ -421,6 +454,10 @@ class Supervision:
     def seat(self, name: WorkerName) -> Seat | None:
         """The worker's kernel side; borrowed. None for a worker that is not known."""
         return self._seats.get(name)
+
+    def worker(self, name: WorkerName) -> Worker | None:
+        """The worker's state; None for one that is not known."""
+        return self._core.workers.get(name)
 
     def note(self, kind: str, worker: WorkerName | None, text: str, **data: object) -> None:
         """Remember, and tell subscribers, something that is no transition."""

@@ -128,6 +128,12 @@ class Trees:
         """On the walking rung: numbers of the main processes, commands' too, that their owners will reap."""
         return self._mains
 
+    def main_changed(self, seat: Seat) -> None:
+        """Another process of the tree is in the seat; on the walking rung the walk begins there from now on."""
+        if isinstance(seat.tree, WalkedTree) and seat.pidfd is not None:
+            seat.tree.main = seat.pidfd
+            self._mains.add(seat.pidfd.id.pid)
+
     def reaped(self, process: ProcessId) -> None:
         """A main process is gone, and its number is anybody's."""
         self._mains.discard(process.pid)
