@@ -26,7 +26,13 @@ class House:
         self.state = state
         self.loop = Loop()
         self.said: list[str | None] = []
+        self.notes: list[tuple[WorkerName | None, str, dict[str, object]]] = []
         self.pump = Pump(self.loop, str(state), self.said.append)
+        self.pump.note = self._note
+
+    def _note(self, kind: str, worker: WorkerName | None, text: str, **data: object) -> None:
+        assert kind == "logs"
+        self.notes.append((worker, text, data))
 
     def until(self, true: Callable[[], bool]) -> None:
         """Turn the loop until something holds."""
@@ -104,6 +110,7 @@ def test_a_killed_pump_is_replaced_and_told_everything_again(house: House, tmp_p
     assert (tmp_path / "elsewhere" / "db-2.out.log").read_bytes() == b"three\n"
     assert "signal 9" in str(house.said[1])
     assert house.said[-1] is None
+    assert house.notes == [(None, "the log pump ended (signal 9); a new one goes on where it was", {})]
 
 
 def test_a_pump_that_cannot_be_started_is_tried_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,16 +150,18 @@ def test_spools_of_forgotten_workers_are_emptied_and_deleted(house: House, monke
 
 
 def test_what_is_dropped_is_told(house: House) -> None:
-    told: list[tuple[WorkerName, str, int]] = []
-    house.pump.on_dropped = lambda *facts: told.append(facts)
     (house.state / "spool").mkdir()
     house.write(WEB, b"x" * 99 + b"\n")
     with open(house.pump.spools(WEB)[0], "ab") as spool:
         spool.write((b"y" * 99 + b"\n") * 40_000)
     house.pump.add(WEB, LogPolicy(spool_limit=Bytes(2 << 20)))
     house.drain()
-    assert [facts[:2] for facts in told] == [(WEB, "stdout")]
-    assert 1_900_000 < told[0][2] < 4_000_000
+    worker, text, facts = house.notes[0]
+    assert (worker, facts["stream"]) == (WEB, "stdout")
+    size = facts["bytes"]
+    assert isinstance(size, int)
+    assert 1_900_000 < size < 4_000_000
+    assert text == f"web/1: {size} bytes of its stdout were dropped: the pump could not keep up"
 
 
 def test_hundreds_of_workers_while_the_pump_is_stopped_make_nobody_wait(house: House) -> None:

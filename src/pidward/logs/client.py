@@ -9,13 +9,13 @@ from contextlib import suppress
 from typing import Protocol
 
 from pidward.core.model import WorkerName
-from pidward.core.spec import LogMode, LogPolicy
+from pidward.core.spec import LogFormat, LogMode, LogPolicy
 from pidward.core.units import Instant, Seconds
 from pidward.kernel.errors import KernelError, NotChild
 from pidward.kernel.helper import start_helper
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.wait import exit_status_of, reap, wait_exit
-from pidward.logs.layout import log_dir, retired, split_stream, spool_dir, spool_path, stream_of, streams
+from pidward.logs.layout import log_dir, pipe_path, retired, split_stream, spool_dir, spool_path, stream_of, streams
 from pidward.logs.wire import MAX_MESSAGE
 
 BATCH = 200
@@ -27,7 +27,9 @@ TIDY_DELAY = 2.0
 BACKOFF_FIRST, BACKOFF_LAST = 0.1, 10.0
 _READ, _WRITE = 0x1, 0x4  # EPOLLIN, EPOLLOUT
 
-_Fields = tuple[str, int, int, int]
+_Fields = tuple[str, int, int, int, int, bool, bool, bool, tuple[str, ...]]
+"""The arguments of ``output.Policy``."""
+_IS_STREAM = 5
 
 
 class Watch(Protocol):
@@ -53,6 +55,13 @@ class Loop(Protocol):
         """Call once, later."""
 
 
+class Note(Protocol):
+    """Remembers what happened, and tells it."""
+
+    def __call__(self, kind: str, worker: WorkerName | None, text: str, **data: object) -> None:
+        """Remember it."""
+
+
 class Pump:
     """The pump process of this supervisor: started with the first worker that has logs, and again when it dies.
 
@@ -61,7 +70,8 @@ class Pump:
         state_dir: holds the spools, and by default the logs.
         report: told what is wrong, in a sentence, and None when all is well again.
 
-    ``on_dropped(worker, "stdout" or "stderr", bytes)`` is called when output went over its limit, and the log says so.
+    ``note("logs", worker or None, sentence, **facts)`` is called for what is to be remembered: output went over its
+    limit (and the log says so), journald or syslog did not take it, the process ended.
     """
 
     def __init__(self, loop: Loop, state_dir: str, report: Callable[[str | None], None]) -> None:
@@ -77,12 +87,15 @@ class Pump:
         self._watch: Watch | None = None
         self._wanted = False
         self._backoff, self._started = BACKOFF_FIRST, loop.now()
-        self.on_dropped: Callable[[WorkerName, str, int], None] = lambda _worker, _stream, _bytes: None
+        self._pipes: dict[str, int] = {}  # held open, so that the death of the process ends no worker's output
+        self.note: Note = _forget
 
     def spools(self, worker: WorkerName) -> tuple[str, str]:
-        """The files that a worker appends its stdout and its stderr to; it makes them when they are missing."""
-        out, err = streams(worker)
-        return spool_path(self._spools, out), spool_path(self._spools, err)
+        """What a worker opens as stdout and stderr: its spools, which it makes, or its FIFOs, which are there."""
+        out, err = (
+            (pipe_path if stream in self._pipes else spool_path)(self._spools, stream) for stream in streams(worker)
+        )
+        return out, err
 
     @property
     def pid(self) -> int | None:
@@ -92,17 +105,21 @@ class Pump:
     def add(self, worker: WorkerName, policy: LogPolicy) -> None:
         """Move a worker's output from now on, or move it by another policy. To be called before it is spawned.
 
-        With mode "none" this forgets the worker.
+        A mode that does not concern the pump forgets the worker. To another mode no worker changes that runs: it
+        would write to where nobody reads, or be ended by SIGPIPE.
         """
-        if policy.mode is LogMode.NONE:
+        if not uses_pump(policy.mode):
             self.remove(worker)
             return
-        fields = (log_dir(self._state_dir, policy.dir), policy.max_size, policy.keep, policy.spool_limit)
+        self._want()
         for stream in streams(worker):
-            self._kept[stream] = fields
+            has_pipe = policy.mode is LogMode.STREAM and self._open_pipe(stream)
+            before = self._kept.get(stream)
+            if before is not None and before[_IS_STREAM] != has_pipe:
+                self._change_mode(stream, before)
+            self._kept[stream] = _fields(policy, self._state_dir, has_pipe)
             self._leaving.pop(stream, None)  # the process finishes the retired spool first by itself
             self._unsent[stream] = None
-        self._want()
         self._flush()
 
     def remove(self, worker: WorkerName) -> None:
@@ -112,7 +129,7 @@ class Pump:
         """
         for stream in streams(worker):
             if stream in self._kept:
-                self._retire(stream, self._kept.pop(stream))
+                self._leave(stream, self._kept.pop(stream))
         self._flush()
 
     def drain(self, done: Callable[[], None]) -> None:
@@ -219,6 +236,7 @@ class Pump:
             except NotChild:
                 status = exit_status_of(process)
         how = "" if status is None else f" (signal {status.signal})" if status.signal else f" (code {status.code})"
+        self.note("logs", None, f"the log pump ended{how}; a new one goes on where it was")
         self._start_later(f"the log pump ended{how}")
 
     # --- the conversation
@@ -247,9 +265,16 @@ class Pump:
                     self._drains.pop(0)()
             case ("gone", str(stream)) if stream not in self._unsent:
                 self._leaving.pop(stream, None)
+                if stream not in self._kept:
+                    self._close_pipe(stream)
             case ("dropped", str(stream), int(size)):
-                service, number, end = split_stream(stream)
-                self.on_dropped(WorkerName(service, number), end, size)
+                worker, end = _of(stream)
+                text = f"{worker}: {size} bytes of its {end} were dropped: the pump could not keep up"
+                self.note("logs", worker, text, stream=end, bytes=size)
+            case ("lost", str(stream), str(service), int(lines)):
+                worker, end = _of(stream)
+                text = f"{worker}: {lines} lines of its {end} were not sent to {service}, which did not take them"
+                self.note("logs", worker, text, stream=end, service=service, lines=lines)
             case ("trouble", str(sentence)):
                 self._report(sentence or None)
 
@@ -286,6 +311,50 @@ class Pump:
         assert said is not None
         return said[0], said[1], batch
 
+    # --- FIFOs
+
+    def _open_pipe(self, stream: str) -> bool:
+        """Make a worker's FIFO and hold it as reader and writer: who opens it need not wait, and none sees its end.
+
+        False when that is impossible.
+        """
+        if stream in self._pipes:
+            return True
+        path = pipe_path(self._spools, stream)
+        try:
+            try:
+                os.mkfifo(path, 0o600)
+            except FileExistsError:
+                pass  # of a supervisor before us; what is left in it is moved
+            self._pipes[stream] = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError as error:
+            self._report(f"{path} cannot be made: {error.strerror}; the worker's output goes into its spool instead")
+            return False
+        return True
+
+    def _close_pipe(self, stream: str) -> None:
+        """Let a FIFO go that nobody is to write to any more."""
+        fd = self._pipes.pop(stream, None)
+        if fd is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(pipe_path(self._spools, stream))
+            os.close(fd)
+
+    def _change_mode(self, stream: str, before: _Fields) -> None:
+        """Let the old way go; the process takes what is in it first."""
+        if before[_IS_STREAM]:
+            self._close_pipe(stream)
+        else:
+            self._retire(stream, before)
+
+    def _leave(self, stream: str, fields: _Fields) -> None:
+        """Nobody writes any more; a FIFO is held until the process has emptied it."""
+        if stream in self._pipes:
+            self._leaving[stream] = fields
+            self._unsent[stream] = None
+        else:
+            self._retire(stream, fields)
+
     # --- spools of nobody
 
     def _retire(self, stream: str, fields: _Fields) -> None:
@@ -304,8 +373,7 @@ class Pump:
 
     def _tidy(self) -> None:
         """Retire the spools of workers that were forgotten while no supervisor ran."""
-        default = LogPolicy()
-        fields = (log_dir(self._state_dir, None), default.max_size, default.keep, default.spool_limit)
+        fields = _fields(LogPolicy(), self._state_dir, has_pipe=False)
         try:
             names = os.listdir(self._spools)
         except OSError:  # gone, or no descriptor for it; nothing depends on it
@@ -313,5 +381,31 @@ class Pump:
         for name in names:
             stream = stream_of(name)
             if stream is not None and stream not in self._kept and stream not in self._leaving:
-                self._retire(stream, fields)
+                if name == os.path.basename(pipe_path("", stream)):
+                    with suppress(OSError):
+                        os.unlink(os.path.join(self._spools, name))
+                else:
+                    self._retire(stream, fields)
         self._flush()
+
+
+def uses_pump(mode: LogMode) -> bool:
+    """Output of this mode is moved by the pump into log files."""
+    return mode in (LogMode.FILE, LogMode.STREAM)
+
+
+def _fields(policy: LogPolicy, state_dir: str, has_pipe: bool) -> _Fields:
+    return (
+        log_dir(state_dir, policy.dir), policy.max_size, policy.keep, policy.spool_limit,
+        int((policy.max_age or 0) * 1e9), has_pipe, policy.compress,
+        policy.format is LogFormat.JSON, tuple(also.value for also in policy.also),
+    )  # fmt: skip
+
+
+def _forget(kind: str, worker: WorkerName | None, text: str, **data: object) -> None:
+    """Take note of nothing."""
+
+
+def _of(stream: str) -> tuple[WorkerName, str]:
+    service, number, end = split_stream(stream)
+    return WorkerName(service, number), end

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_CHUNK = 4096  # records
 _LAYOUT = struct.Struct("<4Q")
 SIZE = _LAYOUT.size
 """32 bytes: a divisor of the page size, so that no record is ever written in part."""
@@ -62,6 +63,38 @@ def count(fd: int) -> int:
     return os.fstat(fd).st_size // SIZE
 
 
+def newest_run(fd: int, inode: int) -> "Iterator[Record]":
+    """The records of a log file, newest first. An inode number may have had other owners before."""
+    end, number = None, count(fd)
+    while number:
+        first = max(0, number - _CHUNK)
+        for record in reversed(read(fd, first, number - first)):
+            if record.file == inode and (end is None or record.log_end <= end):
+                end = record.log_end
+                yield record
+            elif end is not None:
+                return
+        number = first
+
+
+def began(fd: int, default_ns: int) -> int:
+    """When the present log file was begun; looked for in steps that double, as its records may be many."""
+    total = count(fd)
+    known, step = total - 1, 1
+    last = read(fd, known, 1)[0] if total else None
+    if last is None:
+        return default_ns
+    wall, end = last.wall_ns, last.log_end
+    while known > 0 and step:
+        found = read(fd, max(0, known - step), 1)[0]
+        if found.file == last.file and found.log_end <= end:
+            known, wall, end = max(0, known - step), found.wall_ns, found.log_end
+            step *= 2
+        else:
+            step //= 2
+    return wall
+
+
 def prune(path: str, fd: int, kept: "set[int]") -> int:
     """Forget the records of deleted log files, once they are half of the index.
 
@@ -80,8 +113,8 @@ def prune(path: str, fd: int, kept: "set[int]") -> int:
     temporary = f"{path}.new"
     new = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        for first in range(dead, total, 4096):
-            chunk_bytes = os.pread(fd, 4096 * SIZE, first * SIZE)
+        for first in range(dead, total, _CHUNK):
+            chunk_bytes = os.pread(fd, _CHUNK * SIZE, first * SIZE)
             if os.write(new, chunk_bytes) != len(chunk_bytes):
                 raise OSError(errno.ENOSPC, "could not be written whole", temporary)
         os.rename(temporary, path)
@@ -99,7 +132,7 @@ def _first_of(fd: int, total: int, kept: "set[int]") -> int:
     """
     unseen, file, end, number = set(kept), 0, 0, total
     while number:
-        first = max(0, number - 4096)
+        first = max(0, number - _CHUNK)
         for record in reversed(read(fd, first, number - first)):
             if not unseen and (record.file != file or record.log_end > end):
                 return number

@@ -44,6 +44,11 @@ def retired(spool: str) -> str:
     return f"{spool}.gone"
 
 
+def pipe_path(spools: str, stream: str) -> str:
+    """The FIFO that the worker writes to in mode "stream"."""
+    return f"{spools}/{stream}.pipe"
+
+
 def index_path(spools: str, stream: str) -> str:
     """The file that says what of the spool is where in the logs."""
     return f"{spools}/{stream}.idx"
@@ -59,7 +64,17 @@ def rotated(log: str, age: int) -> str:
     return f"{log}.{age}" if age else log
 
 
+def compressed(path: str) -> str:
+    """What a rotated file is called when it is compressed."""
+    return f"{path}.gz"
+
+
+def half_compressed(log: str) -> str:
+    """What a compressed file of this log is called until it is whole."""
+    return f"{log}.gz.new"
+
+
 def stream_of(name: str) -> str | None:
-    """The stream that a file of the spool directory is the spool of, retired or not; None for other files."""
-    stream = name.removesuffix(".gone")
+    """The stream that a file of the spool directory is the spool (retired or not) or FIFO of; None for other files."""
+    stream = name.removesuffix(".gone").removesuffix(".pipe")
     return stream if stream.endswith((".out", ".err")) else None

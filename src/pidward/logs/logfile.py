@@ -2,7 +2,7 @@
 
 import os
 
-from pidward.logs.layout import rotated
+from pidward.logs.layout import compressed, half_compressed, rotated
 
 LONG_LINE = 64 * 1024
 """A file may grow this much beyond its limit to end with a whole line; a longer line is split."""
@@ -48,6 +48,26 @@ class LogFile:
         """Say what the index recorded last."""
         self.inode, self.end = inode, end
 
+    def adopt(self, whole_lines: bool) -> None:
+        """Take what is beyond the record as written: it came out of a pipe, and is nowhere else."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return
+        with open(fd, "rb") as file:
+            found = os.fstat(fd)
+            if found.st_ino == self.inode and found.st_size > self.end:
+                file.seek(self.end)
+                beyond = file.read()
+                self.end += beyond.rfind(b"\n") + 1 if whole_lines else len(beyond)
+
+    def is_written(self) -> bool:
+        """Something is in the file."""
+        try:
+            return os.lstat(self.path).st_size > 0
+        except FileNotFoundError:
+            return False
+
     def locate(self) -> bool:
         """Be at the file that is at the path now, whoever moved, deleted or emptied the one before.
 
@@ -69,9 +89,20 @@ class LogFile:
         self.inode, self.end = found.st_ino, found.st_size
         return True
 
+    def splice(self, pipe: int, most: int) -> int:
+        """Append what is in a pipe without holding it in between: it is in the one or in the other at any moment.
+
+        Returns how much was written; 0 when the pipe has no writers any more. Raises BlockingIOError when it is empty.
+        """
+        return os.splice(pipe, self._fd, most, offset_dst=self.end, flags=os.SPLICE_F_NONBLOCK)
+
     def write(self, data: "memoryview | bytes", offset: int) -> int:
         """Write at an offset; returns how much was written. ``end`` moves when the caller has recorded it."""
         return os.pwrite(self._fd, data, offset)
+
+    def read_back(self, length: int) -> bytes:
+        """The last bytes that count."""
+        return os.pread(self._fd, length, self.end - length)
 
     def ends_with_line(self) -> bool:
         """The file is empty or its last byte ends a line."""
@@ -85,15 +116,24 @@ class LogFile:
         """
         self.close()
         age = 1
-        while age < keep and os.path.lexists(rotated(self.path, age)):
+        while age < keep and _exists(rotated(self.path, age)):
             age += 1
         while age > 0 and keep > 0:
-            _rename(rotated(self.path, age - 1), rotated(self.path, age))
+            _move_up(rotated(self.path, age - 1), rotated(self.path, age))
             age -= 1
         beyond = keep + 1 if keep else 0
-        while _unlink(rotated(self.path, beyond)):
+        while _remove(rotated(self.path, beyond)):
             beyond += 1
         self.locate()
+
+    def expire(self, before_ns: int) -> None:
+        """Delete the old files that were last written before an instant, the oldest first."""
+        age = 1
+        while _exists(rotated(self.path, age)):
+            age += 1
+        while age > 1 and _changed_ns(rotated(self.path, age - 1)) < before_ns:
+            age -= 1
+            _remove(rotated(self.path, age))
 
     def inodes(self, keep: int) -> set[int]:
         """The files that exist."""
@@ -120,11 +160,64 @@ class LogFile:
             return os.open(self.path, flags, 0o640)
 
 
-def _rename(old: str, new: str) -> None:
+def next_to_compress(log: str) -> str | None:
+    """The oldest file of a log that is rotated and not compressed; None when there is none.
+
+    Clears away what a pump left that was killed while it compressed.
+    """
+    _unlink(half_compressed(log))
+    found, age = None, 1
+    while _exists(path := rotated(log, age)):
+        if os.path.lexists(compressed(path)):
+            _unlink(path)
+        else:
+            found = path
+        age += 1
+    return found
+
+
+def install_compressed(log: str, inode: int) -> None:
+    """Put the whole compressed file in the place of the one that it was made of, wherever rotation has moved that."""
+    age = 1
+    while _exists(path := rotated(log, age)):
+        try:
+            is_it = os.stat(path).st_ino == inode
+        except FileNotFoundError:
+            is_it = False
+        if is_it:
+            os.rename(half_compressed(log), compressed(path))
+            os.unlink(path)
+            return
+        age += 1
+    _unlink(half_compressed(log))
+
+
+def _exists(path: str) -> bool:
+    return os.path.lexists(path) or os.path.lexists(compressed(path))
+
+
+def _changed_ns(path: str) -> int:
     try:
-        os.rename(old, new)
+        return os.stat(path).st_mtime_ns
+    except FileNotFoundError:
+        return os.stat(compressed(path)).st_mtime_ns
+
+
+def _move_up(old: str, new: str) -> None:
+    """Rename a file, compressed or not. Where a killed pump left both, the compressed one is whole."""
+    _remove(new)
+    try:
+        if os.path.lexists(compressed(old)):
+            _unlink(old)
+            os.rename(compressed(old), compressed(new))
+        else:
+            os.rename(old, new)
     except FileNotFoundError:
         pass
+
+
+def _remove(path: str) -> bool:
+    return any([_unlink(path), _unlink(compressed(path))])
 
 
 def _unlink(path: str) -> bool:

@@ -16,30 +16,25 @@ import os
 from pidward.kernel.errors import KernelError
 from pidward.kernel.files import collapse_front, punch_hole
 from pidward.logs import index
-from pidward.logs.layout import index_path, log_path, retired, spool_path
-from pidward.logs.logfile import LONG_LINE, LogFile, line_end
+from pidward.logs.layout import retired, spool_path
+from pidward.logs.logfile import LONG_LINE, line_end
+from pidward.logs.output import Output, Policy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pidward.logs.dress import Dress
+    from pidward.logs.forward import Forward
 
 BUFFER_SIZE = 128 * 1024
 PUNCH_BUSY, PUNCH_CALM, PAGE = 4 << 20, 256 << 10, 4096
 """Bytes read that are given back at once: under load, when the spool was read to its end, and when it rests."""
 DROP_UNIT = 64 << 10
 """Drops begin and end at multiples of this, a multiple of any block size: a hole is exactly what was dropped."""
-MIN_SPOOL_LIMIT = 1 << 20
 TOO_LONG = 1 << 40
 """Length of a spool, mostly hole, from which it is shortened: ext4 ends at 16 TiB, half a year of 1 MB/s."""
 
 _buffer = bytearray(BUFFER_SIZE)
 _view = memoryview(_buffer)
-
-
-class Policy:
-    """What to do with a stream: core.spec.LogPolicy without core's weight. Sizes in bytes; max_size 0: no limit."""
-
-    __slots__ = ("dir", "keep", "max_size", "spool_limit")
-
-    def __init__(self, log_dir: str, max_size: int, keep: int, spool_limit: int) -> None:
-        self.dir, self.max_size, self.keep = log_dir, max_size, keep
-        self.spool_limit = max(spool_limit, MIN_SPOOL_LIMIT)
 
 
 class Mover:
@@ -52,16 +47,18 @@ class Mover:
     trouble: why the spool keeps its space; empty when holes can be punched.
     """
 
-    __slots__ = ("_index", "_index_end", "_index_path", "_log", "_path", "_policy", "_position", "_punched", "_spool",
-                 "behind", "deleted", "dropped", "mentioned", "retired", "trouble")  # fmt: skip
+    is_pipe = False
+    __slots__ = ("_dress", "_forward", "_is_dressed", "_path", "_policy", "_position", "_punched", "_spool",
+                 "behind", "deleted", "dropped", "mentioned", "out", "retired", "trouble")  # fmt: skip
 
-    def __init__(self, spools: str, stream: str, policy: Policy) -> None:
-        self._policy = policy
-        self._index_path = index_path(spools, stream)
+    def __init__(
+        self, spools: str, stream: str, policy: Policy, dress: "Dress | None" = None, forward: "Forward | None" = None
+    ) -> None:
+        self._policy, self._dress, self._forward = policy, dress, forward
+        self._is_dressed = False
         self._punched = self.behind = self.dropped = self.mentioned = 0
         self.deleted, self.trouble = False, ""
-        self._log = LogFile(log_path(policy.dir, stream))
-        self._index = -1
+        self.out = Output(spools, stream, policy)
         self._path, self._spool = _open_spool(spool_path(spools, stream))
         self.retired = self._path != spool_path(spools, stream)
         try:
@@ -71,19 +68,10 @@ class Mover:
             raise
 
     def _resume(self) -> None:
-        """Go on where the index ends. There is none before the first byte: most streams of errors stay silent."""
-        try:
-            self._index = os.open(self._index_path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            pass
-        records = index.count(self._index) if self._index >= 0 else 0
-        self._index_end = records * index.SIZE
-        spool = os.fstat(self._spool)
-        if not records:  # never seen, or the index was lost: begin with what is there
+        last, spool = self.out.resume(), os.fstat(self._spool)
+        if last is None:  # never seen, or the index was lost: begin with what is there
             self._position = self._first_data(0, spool.st_size)
             return
-        last = index.read(self._index, records - 1, 1)[0]
-        self._log.resume(last.file, last.log_end)
         if self.retired and last.finishes(spool.st_ino):
             self._position = spool.st_size
             return
@@ -112,13 +100,12 @@ class Mover:
             self._drop()
         elif not self.behind and not self.dropped:
             return 0
-        if self._log.locate():
-            self._record(self._log.end, self._position, wall_ns)
+        self.out.locate(self._position, wall_ns)
         if self.dropped:
             self._mention_drop(wall_ns)
-        start = self._position
-        while self._copy(start + most, wall_ns):
-            self._rotate(wall_ns)
+        start, copy = self._position, self._copy if self._dress is None else self._copy_dressed
+        while copy(start + most, wall_ns):
+            self.out.rotate(self._position, wall_ns)
         moved = self._position - start
         self.behind -= moved
         self._punch(PUNCH_CALM if self.behind < BUFFER_SIZE else PUNCH_BUSY)
@@ -131,14 +118,17 @@ class Mover:
 
         One record for all of it: a pump that is killed before that does it again.
         """
-        position, end = self._position, self._log.end
+        file, forward = self.out.file, self._forward
+        position, end = self._position, file.end
         try:
             while position < stop:
                 got = os.preadv(self._spool, [_view], position)
                 if not got:
                     return False
                 take, full = line_end(_buffer, got, end, self._policy.max_size)
-                written = self._log.write(_view[:take], end)
+                written = file.write(_view[:take], end)
+                if forward is not None:
+                    forward.feed(bytes(_view[:written]))
                 position, end = position + written, end + written
                 if written < take or (got < BUFFER_SIZE and not full):
                     return False
@@ -149,43 +139,66 @@ class Mover:
             if position > self._position:
                 self._record(end, position, wall_ns)
 
+    def _copy_dressed(self, stop: int, wall_ns: int, to_the_end: bool = False) -> bool:
+        """The same for lines in another dress: they are whole in the log, or not there yet."""
+        assert self._dress is not None
+        room = self._policy.max_size
+        while self._position < stop:
+            data = os.pread(self._spool, BUFFER_SIZE, self._position)
+            left = max(room - self.out.file.end, 1) if room else 0
+            took, text = self._dress.put_on(
+                data, wall_ns, left, to_the_end=to_the_end or (len(data) == BUFFER_SIZE and b"\n" not in data)
+            )
+            if not took:
+                return False
+            if not self._is_dressed:  # a file that was begun as text may end within a line
+                self._is_dressed = True
+                text = text if self.out.file.ends_with_line() else b"\n" + text
+            end = self.out.file.end
+            if self.out.file.write(text, end) != len(text):  # the rest of an object would be no object
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if self._forward is not None:
+                self._forward.feed(data[:took])
+            self._record(end + len(text), self._position + took, wall_ns)
+            if room and self.out.file.end >= room:
+                return True
+        return False
+
+    def flush(self, wall_ns: int) -> None:
+        """The end of the last line does not come: what there is of it goes into the log."""
+        if self._dress is not None and self.unread() > 0:
+            self.out.locate(self._position, wall_ns)
+            if self._copy_dressed(self._position + 1, wall_ns, to_the_end=True):
+                self.out.rotate(self._position, wall_ns)
+        if self._forward is not None:
+            self._forward.flush()
+
+    def expire(self, wall_ns: int) -> None:
+        """Rotate by age, and delete by age."""
+        self.out.expire(self._position, wall_ns)
+
     def rest(self) -> None:
         """Nobody writes: give the space of all whole pages back."""
         self._punch(PAGE)
 
     def finish(self, wall_ns: int) -> None:
         """The retired spool is empty: delete it. The next ``Mover`` of the stream begins a new one at 0."""
-        if self._index < 0:  # nothing was ever in it
+        if not self.out.has_records:  # nothing was ever in it
             os.unlink(self._path)
             return
-        self._write_record(index.finished(os.fstat(self._spool).st_ino, wall_ns))
+        self.out.write_record(index.finished(os.fstat(self._spool).st_ino, wall_ns))
         os.unlink(self._path)
-        self._write_record(index.finished(0, wall_ns))  # the inode number may be the next spool's
+        self.out.write_record(index.finished(0, wall_ns))  # the inode number may be the next spool's
 
     def close(self) -> None:
         """Close all descriptors."""
         os.close(self._spool)
-        if self._index >= 0:
-            os.close(self._index)
-        self._log.close()
+        self.out.close()
 
     def _record(self, log_end: int, spool_end: int, wall_ns: int) -> None:
         """Make a step count."""
-        self._write_record(index.Record(self._log.inode, log_end, spool_end, wall_ns))
-        self._log.end, self._position = log_end, spool_end
-
-    def _write_record(self, record: index.Record) -> None:
-        if self._index < 0:
-            self._index = os.open(self._index_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        if os.pwrite(self._index, record.pack(), self._index_end) != index.SIZE:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._index_end += index.SIZE
-
-    def _rotate(self, wall_ns: int) -> None:
-        self._log.rotate(self._policy.keep)
-        self._record(self._log.end, self._position, wall_ns)
-        self._index = index.prune(self._index_path, self._index, self._log.inodes(self._policy.keep))
-        self._index_end = index.count(self._index) * index.SIZE
+        self.out.record(log_end, spool_end, wall_ns)
+        self._position = spool_end
 
     # --- holes
 
@@ -212,13 +225,13 @@ class Mover:
         except KernelError:
             return  # this file system has no limit that matters, or the next step succeeds
         self._punched = max(0, self._punched - length)
-        self._record(self._log.end, self._position - length, wall_ns)
+        self._record(self.out.file.end, self._position - length, wall_ns)
 
     def _drop(self) -> None:
         """Give up the oldest unread bytes, down to three quarters of the limit so that it is not each step's work."""
         target = self._position + self.behind - self._policy.spool_limit * 3 // 4
-        if not self._index_end:  # else a hole at the beginning would say nothing to the next pump
-            self._write_record(index.Record(0, 0, self._position, 0))
+        if not self.out.has_records:  # else a hole at the beginning would say nothing to the next pump
+            self.out.write_record(index.Record(0, 0, self._position, 0))
         start, end = self._position // DROP_UNIT * DROP_UNIT, -(-target // DROP_UNIT) * DROP_UNIT
         try:
             punch_hole(self._spool, start, end - start)
@@ -236,11 +249,14 @@ class Mover:
 
     def _mention_drop(self, wall_ns: int) -> None:
         text = f"[pidward: {self.dropped} bytes dropped here: the log pump could not keep up]\n".encode()
-        if not self._log.ends_with_line():
+        file = self.out.file
+        if self._dress is not None:
+            text = self._dress.put_on(text, wall_ns, 0, to_the_end=True)[1]
+        elif not file.ends_with_line():
             text = b"\n" + text
-        if self._log.write(text, self._log.end) != len(text):
+        if file.write(text, file.end) != len(text):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._record(self._log.end + len(text), self._position, wall_ns)
+        self._record(file.end + len(text), self._position, wall_ns)
         self.mentioned += self.dropped
         self.dropped = 0
 

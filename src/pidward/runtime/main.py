@@ -109,10 +109,7 @@ def run(options: Options) -> int:
         if options.embedded:
             stack.callback(pump.end, Seconds(DRAIN_TIME))
         supervision = Supervision(loop, spawner, trees, store, pump, instance=options.instance, nofile=nofile)
-        pump.on_dropped = lambda worker, stream, size: supervision.note(
-            "logs", worker, f"{worker}: {size} bytes of its {stream} were dropped: the pump could not keep up",
-            stream=stream, bytes=size,
-        )  # fmt: skip
+        pump.note = supervision.note
         answers = Answers(
             loop, supervision, store, instance=options.instance, version=__version__, config=options.config_path,
             read_configuration=options.read_configuration, trouble=troubles.sentences, state_dir=options.state_dir,

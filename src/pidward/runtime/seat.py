@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from pidward.core.model import WorkerName
+from pidward.core.spec import LogMode
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Failure, Gate, Prepared
 from pidward.runtime.loop import Timer, Watch
@@ -40,13 +41,14 @@ class Seat:
     """The place of one worker at the kernel's table; it outlives the processes that sit in it."""
 
     __slots__ = (
-        "emptied_events", "emptied_timer", "emptied_watch", "failure", "gate", "gate_watch", "name", "pidfd",
-        "prepared", "timer", "tree", "watch",
+        "emptied_events", "emptied_timer", "emptied_watch", "failure", "gate", "gate_watch", "log_mode", "name",
+        "pidfd", "prepared", "timer", "tree", "watch",
     )  # fmt: skip
 
     def __init__(self, name: WorkerName) -> None:
         self.name = name
         self.prepared: Prepared | None = None  # None: the plan must be made (again) before the next start
+        self.log_mode: LogMode | None = None  # the way of its output, which a process cannot change
         self.tree: Tree | None = None
         self.pidfd: Pidfd | None = None
         self.watch: Watch | None = None

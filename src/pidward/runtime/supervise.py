@@ -27,6 +27,7 @@ from pidward.kernel.spawn import Failure, Spawner, Started
 from pidward.kernel.tree import reap_orphans
 from pidward.kernel.wait import exit_status_of, reap
 from pidward.logs.client import Pump
+from pidward.logs.inherit import own_streams
 from pidward.runtime.attendant import Equipment, Successor, Surroundings
 from pidward.runtime.attendants import Attendants
 from pidward.runtime.loop import READ, Loop, Watch
@@ -179,10 +180,15 @@ class Supervision:
 
     def _sit_down(self, name: WorkerName) -> Seat:
         seat = self._seats[name] = Seat(name)
-        policy = self._core.spec(name).logs
-        if policy.mode is LogMode.FILE:
-            self._pump.add(name, policy)
+        self._keep_output(seat)
         return seat
+
+    def _keep_output(self, seat: Seat) -> None:
+        """Have output kept as it is configured; another mode begins with the worker's next start."""
+        policy = self._core.spec(seat.name).logs
+        if seat.pidfd is None or seat.log_mode is policy.mode:
+            seat.log_mode = policy.mode
+            self._pump.add(seat.name, policy)
 
     def _forget(self, seat: Seat) -> None:
         del self._seats[seat.name]
@@ -263,6 +269,8 @@ class Supervision:
 
     def _prepare(self, seat: Seat) -> bool:
         spec = self._core.spec(seat.name)
+        if seat.log_mode is not spec.logs.mode:
+            self._keep_output(seat)
         try:
             equipment = Equipment() if self._attendants is None else self._attendants.equip(seat.name, spec)
             plan = make_plan(spec, seat.name, self._places(seat), self._inherited, equipment)
@@ -279,7 +287,10 @@ class Supervision:
 
     def _places(self, seat: Seat) -> Places:
         out, err = "/dev/null", "/dev/null"
-        if self._core.spec(seat.name).logs.mode is LogMode.FILE:
+        mode = self._core.spec(seat.name).logs.mode
+        if mode is LogMode.INHERIT:
+            out, err = own_streams()
+        elif mode is not LogMode.NONE:
             out, err = self._pump.spools(seat.name)
         birth = self._trees.birth(seat.tree)
         return Places(self._instance, out, err, birth.cgroup, birth.join, birth.gated, self._nofile)
@@ -489,10 +500,7 @@ class Supervision:
             if old is not None and (old.execution, old.logs) == (new.execution, new.logs):
                 continue
             seat.prepared = None
-            if new.logs.mode is LogMode.FILE:
-                self._pump.add(name, new.logs)
-            else:
-                self._pump.remove(name)
+            self._keep_output(seat)
 
     def _publish(self, row: EventRow) -> None:
         for callback in list(self._subscribers.values()):

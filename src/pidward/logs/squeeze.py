@@ -1,0 +1,171 @@
+"""Compressed log files: gzip files that any tool reads, with the times of their lines in front.
+
+A file of a log loses its inode by compression, and with it what the index says of it. So its steps are put into extra
+fields of empty gzip members before the data: zlib-compressed pairs of (bytes, milliseconds) since the step before.
+
+The work is done in a thread of the lowest priority; deflate lets go of the interpreter. It writes a file beside the
+log that gets its name when it is whole, and by the pump's own thread, so that no rotation comes in between.
+"""
+
+import _thread
+import os
+import struct
+import zlib
+
+from pidward.logs import index
+from pidward.logs.layout import half_compressed
+from pidward.logs.logfile import install_compressed, next_to_compress
+
+LOWEST = 19
+_CHUNK = 256 * 1024
+_STEPS = 4000
+"""A gzip extra field has 64 KiB, also when nothing can be compressed."""
+_HEAD = struct.Struct("<4sLBBHccH")  # 1f 8b, deflate, FEXTRA; time, flags, system; length of all; name and length
+_EMPTY = b"\x03\x00" + bytes(8)  # deflate of nothing, its CRC and size
+_PAIR = struct.Struct("<2Q")
+_FILE = struct.Struct("<Q")
+_MAGIC, _UNIX = b"\x1f\x8b\x08\x04", 3
+
+
+class Squeezer:
+    """Compresses the old files of logs, one at a time.
+
+    trouble: why the last one could not be; empty when it could.
+    """
+
+    def __init__(self) -> None:
+        self._done = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._wanted: dict[str, str] = {}  # log, and its index
+        self._log, self._inode, self.trouble = "", 0, ""
+
+    def fileno(self) -> int:
+        """Readable when ``go_on`` has something to do."""
+        return self._done
+
+    def want(self, log: str, index_path: str) -> None:
+        """Compress what this log has of old files, when those before it are done."""
+        self._wanted[log] = index_path
+        if not self._log:
+            self._begin()
+
+    def go_on(self) -> None:
+        """Put what is done in its place, and begin with the next."""
+        try:
+            os.eventfd_read(self._done)
+        except BlockingIOError:
+            return
+        log, self._log = self._log, ""
+        try:
+            if not self.trouble:
+                install_compressed(log, self._inode)
+        except OSError as error:
+            self.trouble = _explain(log, error)
+        if self.trouble:
+            self._wanted.pop(log, None)  # tried again after the next rotation
+        self._begin()
+
+    def give_up(self) -> None:
+        """Leave nothing half done."""
+        if self._log:
+            os.unlink(half_compressed(self._log))
+
+    def _begin(self) -> None:
+        while self._wanted and not self._log:
+            log, index_path = next(iter(self._wanted.items()))
+            try:
+                path = next_to_compress(log)
+                if path is None:
+                    del self._wanted[log]
+                    continue
+                source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except OSError as error:
+                del self._wanted[log]
+                self.trouble = _explain(log, error)
+                continue
+            try:
+                steps = os.open(index_path, os.O_RDONLY | os.O_CLOEXEC)  # stays as it is, also when it is pruned
+            except OSError:
+                steps = -1
+            self._log, self._inode, self.trouble = log, os.fstat(source).st_ino, ""
+            _thread.start_new_thread(self._work, (source, steps))
+
+    def _work(self, source: int, steps: int) -> None:
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, LOWEST)  # of this thread alone
+            compress(source, steps, half_compressed(self._log))
+        except OSError as error:
+            self.trouble = _explain(self._log, error)
+        finally:
+            os.close(source)
+            if steps >= 0:
+                os.close(steps)
+            os.eventfd_write(self._done, 1)
+
+
+def _explain(log: str, error: OSError) -> str:
+    return f"old files of {log} cannot be compressed: {error.strerror}; they stay as they are."
+
+
+def compress(source: int, steps: int, path: str) -> None:
+    """Write a compressed file, with the times and the mode of its source, and see it safe on the disk.
+
+    Args:
+        source: the file; borrowed.
+        steps: the index; borrowed. -1: none.
+        path: of the new file; an old one is replaced.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    about = os.fstat(source)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    with open(os.open(path, flags, 0o600), "wb") as target:
+        for member in _steps_of(steps, about.st_ino):
+            target.write(member)
+        deflate = zlib.compressobj(6, zlib.DEFLATED, 31)
+        at = 0
+        while data := os.pread(source, _CHUNK, at):
+            target.write(deflate.compress(data))
+            at += len(data)
+        target.write(deflate.flush())
+        target.flush()
+        os.fchmod(target.fileno(), about.st_mode & 0o777)
+        os.utime(target.fileno(), ns=(about.st_atime_ns, about.st_mtime_ns))
+        os.fsync(target.fileno())
+
+
+def _steps_of(steps: int, inode: int) -> "list[bytes]":
+    """The members that say when the file's bytes came; the first one also which file it was."""
+    run = list(index.newest_run(steps, inode))[::-1] if steps >= 0 else []
+    members, end, wall = [], 0, 0
+    for first in range(0, len(run) or 1, _STEPS):
+        pairs = []
+        for record in run[first : first + _STEPS]:
+            now = record.wall_ns // 1_000_000
+            pairs.append(_PAIR.pack(record.log_end - end, max(0, now - wall)))
+            end, wall = record.log_end, max(wall, now)
+        content = _FILE.pack(inode) + zlib.compress(b"".join(pairs))
+        members.append(_HEAD.pack(_MAGIC, 0, 0, _UNIX, len(content) + 4, b"P", b"W", len(content)) + content + _EMPTY)
+    return members
+
+
+def read_steps(fd: int) -> "tuple[int, list[int], list[int]]":
+    """What a compressed file says of itself: (its inode when it was none, ends of steps, when they were made in ns).
+
+    Of a file that somebody else compressed: (0, [], []).
+    """
+    at = inode = end = wall = 0
+    ends: list[int] = []
+    walls: list[int] = []
+    while len(head := os.pread(fd, _HEAD.size, at)) == _HEAD.size:
+        magic, _, _, _, _, first, second, length = _HEAD.unpack(head)
+        if (magic, first, second) != (_MAGIC, b"P", b"W"):
+            break
+        content = os.pread(fd, length, at + _HEAD.size)
+        at += _HEAD.size + length + len(_EMPTY)
+        inode = _FILE.unpack_from(content)[0]
+        for size, milliseconds in _PAIR.iter_unpack(zlib.decompress(content[_FILE.size :])):
+            end, wall = end + size, wall + milliseconds
+            ends.append(end)
+            walls.append(wall * 1_000_000)
+    return inode, ends, walls
