@@ -97,6 +97,20 @@ def test_what_operators_want_survives_and_what_is_forgotten_does_not(open_store:
     assert (last.wanted(), last.living()) == ({WEB2: Wanted.UP}, [])
 
 
+def test_a_scale_survives_until_it_is_what_the_file_says(open_store: Opener) -> None:
+    store = open_store()
+    store.scale("web", 5, of=2)
+    store.scale("api", 0, of=1)
+    store.wish(WEB1, Wanted.DOWN)
+    store.close()
+    again = open_store()
+    assert again.scales() == {"web": (5, 2), "api": (0, 1)}
+    assert again.wanted() == {WEB1: Wanted.DOWN}
+    again.scale("web", 2, of=2)
+    again.close()
+    assert open_store().scales() == {"api": (0, 1)}
+
+
 def test_flush_means_committed(open_store: Opener, tmp_path: Path) -> None:
     store = open_store()
     row = note(store, "kept")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 from pidward.core.model import EventRow
-from pidward.store.rows import Fact, recorded, wish
+from pidward.store.rows import Fact, is_scale, recorded, scale, wish
 
 MIGRATIONS = (
     """
@@ -233,7 +233,10 @@ def _check(facts: dict[str, Fact], wishes: dict[str, str]) -> None:
         for name, fact in facts.items():
             recorded(name, fact)
         for name, wanted in wishes.items():
-            wish(name, wanted)
+            if is_scale(name):
+                scale(wanted)
+            else:
+                wish(name, wanted)
     except (TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"the state of a worker cannot be understood: {error}") from error
 

@@ -79,6 +79,24 @@ def exit_data(status: ExitStatus) -> dict[str, object]:
     return data if status.usage is None else data | status.usage._asdict()
 
 
+class Scale(NamedTuple):
+    """How many workers of a service an operator wanted, and how many the file said then."""
+
+    workers: int
+    of: int
+
+
+def is_scale(name: str) -> bool:
+    """A row of the table ``wish`` is about a service, not about a worker."""
+    return "/" not in name
+
+
+def scale(text: str) -> Scale:
+    """Read such a row's value, ``4 of 2``; ValueError for anything else."""
+    workers, of = text.split(" of ")
+    return Scale(int(workers), int(of))
+
+
 def wish(name: str, wanted: str) -> tuple[WorkerName, Wanted]:
     """Read a row of the table ``wish``."""
     return WorkerName.parse(name), Wanted(wanted)

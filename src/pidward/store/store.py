@@ -134,6 +134,22 @@ class Store:
             self._stale_wishes[str(worker)] = None
             self._hand_over(None)
 
+    def scale(self, service: str, workers: int, of: int) -> None:
+        """Remember how many workers of a service an operator wants.
+
+        Args:
+            service: its name.
+            workers: how many are wanted; as many as ``of`` is no wish any more, and forgotten.
+            of: how many the configuration says.
+        """
+        with self._changed:
+            if workers == of:
+                self._wishes.pop(service, None)
+            else:
+                self._wishes[service] = f"{workers} of {of}"
+            self._stale_wishes[service] = None
+            self._hand_over(None)
+
     def forget(self, worker: WorkerName) -> None:
         """The worker is no longer configured: forget its state and what was asked for it. Its events stay."""
         name = str(worker)
@@ -159,7 +175,12 @@ class Store:
     def wanted(self) -> dict[WorkerName, Wanted]:
         """What operators asked for, in this run and in those before."""
         with self._changed:
-            return dict(rows.wish(name, wanted) for name, wanted in self._wishes.items())
+            return dict(rows.wish(name, wanted) for name, wanted in self._wishes.items() if not rows.is_scale(name))
+
+    def scales(self) -> dict[str, rows.Scale]:
+        """How many workers operators wanted, by service, in this run and in those before."""
+        with self._changed:
+            return {name: rows.scale(text) for name, text in self._wishes.items() if rows.is_scale(name)}
 
     def living(self) -> list[Recorded]:
         """The workers of the last run that had a process when it ended, if that was in this boot."""
