@@ -54,7 +54,7 @@ class Trees:
         """
         self._place, self._everywhere = place, not subreaper
         self._base = f"pidward-{instance}-{crc32(os.path.realpath(runtime_dir).encode()):08x}"
-        self._mains: set[int] = set()  # on the walking rung: numbers of main processes that are not reaped
+        self._mains: set[int] = set()  # numbers of main processes that are not reaped
         if self.is_walking and subreaper:
             become_subreaper()
 
@@ -120,18 +120,19 @@ class Trees:
         """A process of this seat exists; on the walking rung its tree begins."""
         if self.is_walking:
             seat.tree = WalkedTree(invocation, seat.pidfd, self._mains, everywhere=self._everywhere)
-            if seat.pidfd is not None:
-                self._mains.add(seat.pidfd.id.pid)
+        if seat.pidfd is not None:
+            self._mains.add(seat.pidfd.id.pid)
 
     @property
     def unreaped(self) -> set[int]:
-        """On the walking rung: numbers of the main processes, commands' too, that their owners will reap."""
+        """Numbers of the main processes, commands' too, that their owners will reap."""
         return self._mains
 
     def main_changed(self, seat: Seat) -> None:
         """Another process of the tree is in the seat; on the walking rung the walk begins there from now on."""
-        if isinstance(seat.tree, WalkedTree) and seat.pidfd is not None:
+        if isinstance(seat.tree, WalkedTree):
             seat.tree.main = seat.pidfd
+        if seat.pidfd is not None:
             self._mains.add(seat.pidfd.id.pid)
 
     def reaped(self, process: ProcessId) -> None:
