@@ -1,11 +1,11 @@
 """The supervisor's side of the pump: keeps it running and tells it which streams there are. Never waits for it."""
 
+import _socket as socket  # the module above it makes enums of all numbers, 0.5 MiB
 import marshal
 import os
-import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Protocol
 
 from pidward.core.model import WorkerName
@@ -190,7 +190,7 @@ class Pump:
             self._start_later(f"the log pump cannot be started: {error}")
             return
         argv = (sys.executable, "-I", "-S", os.path.dirname(os.path.abspath(__file__)), self._spools)
-        with theirs:
+        with closing(theirs):
             try:
                 self._process = start_helper(argv, theirs.fileno())
             except KernelError as error:

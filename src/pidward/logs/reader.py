@@ -11,7 +11,9 @@ from pidward.core.model import WorkerName
 from pidward.kernel.errors import KernelError
 from pidward.kernel.inotify import CREATE, MODIFY, MOVED_TO, Inotify
 from pidward.logs import layout
-from pidward.logs.trail import Line, Mark, Source, Stamps, backward, end_of, forward, newest_first, sources, stamp
+from pidward.logs.logread import LogFile
+from pidward.logs.trail import Mark, Stamps, backward, end_of, forward, newest_first, sources, stamp
+from pidward.logs.undress import Line, Source, Undress
 
 __all__ = ["Follower", "Line", "Source", "follow", "last_lines", "lines_since", "sources", "workers_in"]
 
@@ -121,6 +123,11 @@ class Follower:
         """The last lines before the following began."""
         return last_lines(list(self._marks), count, self._marks)
 
+    def since(self, wall_ns: int) -> Iterator[Line]:
+        """Those of them that came at or after an instant."""
+        streams = (forward(source, wall_ns, mark) for source, mark in self._marks.items() if mark.inode)
+        return heapq.merge(*streams, key=attrgetter("wall_ns"))
+
     def read(self) -> list[Line]:
         """The whole lines that have come since, in the order of time; without waiting."""
         changed, self._unread = self._unread, {}
@@ -155,26 +162,28 @@ class _Tail:
 
     def __init__(self, source: Source) -> None:
         self.source, self.mark = source, Mark(0, 0)
-        self._stamps = Stamps(source)
+        self._stamps, self._undress = Stamps(source), Undress(source)
         self._rest: list[bytes] = []  # of a line whose end has not come
         self._rest_wall = 0
 
     def read(self) -> Iterator[Line]:
         """Whole lines behind the mark, which moves on."""
-        for inode, start, data in self._news():
-            now, steps, at = clock_gettime_ns(CLOCK_REALTIME), self._stamps.behind(inode, start), start
+        for file, start, data in self._news():
+            now, steps, at = clock_gettime_ns(CLOCK_REALTIME), self._stamps.behind(file, start), start
             for piece in data.split(b"\n"):
                 if not self._rest:
                     self._rest_wall = stamp(steps, at, now)
                 at += len(piece) + 1
                 self._rest.append(piece)
                 if at <= start + len(data):
-                    yield Line(self._rest_wall, self.source, b"".join(self._rest))
+                    line = self._undress.next(Line(self._rest_wall, self.source, b"".join(self._rest)))
+                    if line is not None:
+                        yield line
                     self._rest = []
             if self._rest == [b""]:
                 self._rest = []
 
-    def _news(self) -> Iterator[tuple[int, int, bytes]]:
+    def _news(self) -> Iterator[tuple[LogFile, int, bytes]]:
         """(file, offset, bytes) of what came, from the marked file on to the present one."""
         files = []
         for file in newest_first(self.source):
@@ -183,9 +192,10 @@ class _Tail:
                 break
         try:
             for file in reversed(files):
-                offset = self.mark.offset if file.inode == self.mark.inode and self.mark.offset <= file.size else 0
-                while data := os.pread(file.fd, _READ, offset):
-                    yield file.inode, offset, data
+                is_marked = file.inode == self.mark.inode and self.mark.offset <= file.size
+                offset = self.mark.offset if is_marked else 0
+                while data := file.read(_READ, offset):
+                    yield file, offset, data
                     offset += len(data)
                 self.mark = Mark(file.inode, offset)
         finally:
