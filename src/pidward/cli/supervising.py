@@ -8,13 +8,12 @@ from pidward.cli.announcer import Announcer
 from pidward.cli.failure import DENIED, FAILED, Failure
 from pidward.cli.here import Here
 from pidward.cli.paths import SOCKET_NAME, instance_of, runtime_dir_of, state_dir_of
-from pidward.cli.viewer import Viewer
 from pidward.control.listen import AlreadyRunning, ControlSocket
 from pidward.control.server import Server
 from pidward.core.spec import Configuration
 from pidward.runtime.desk import Desk
 from pidward.runtime.loop import Loop
-from pidward.runtime.main import CannotStart, Options, run
+from pidward.runtime.main import CannotStart, Closable, Options, run
 
 NULL_DEVICE = os.makedev(1, 3)
 
@@ -33,7 +32,7 @@ def options_of(here: Here, given: Any, path: str, configuration: Configuration) 
         serve=lambda loop, desk: _serve(loop, desk, os.path.join(runtime_dir, SOCKET_NAME), here),
         services=tuple(given.targets),
         announce=_silent if given.background else Announcer(here).say,
-        viewer=(lambda: Viewer(path, instance_of(here), here)) if is_watched else None,
+        viewer=(lambda: _viewer(path, here)) if is_watched else None,
     )
 
 
@@ -69,6 +68,12 @@ def _reader(path: str, configuration: Configuration) -> Callable[[], Configurati
 
 def _silent(_text: str) -> None:
     """In the background nobody watches; `pidward events` has it all."""
+
+
+def _viewer(path: str, here: Here) -> Closable:
+    from pidward.cli.viewer import Viewer  # for those who watch
+
+    return Viewer(path, instance_of(here), here)
 
 
 def _serve(loop: Loop, desk: Desk, path: str, here: Here) -> Server:

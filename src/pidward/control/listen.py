@@ -3,10 +3,11 @@
 Two supervisors that start at once cannot both replace the same dead socket: the runtime holds a lock on the directory.
 """
 
+import _socket as socket  # the module above it makes enums of all numbers, 0.5 MiB
 import errno
 import os
-import socket
 import stat
+from contextlib import closing
 
 BACKLOG = 128
 
@@ -39,9 +40,10 @@ class ControlSocket:
     def accept(self) -> socket.socket | None:
         """Take a connection, not blocking; None when there is none after all. Raises OSError for want of resources."""
         try:
-            connection, _ = self._socket.accept()
+            fd, _ = self._socket._accept()  # type: ignore[attr-defined]  # as that module does
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return None
+        connection = socket.socket(fileno=fd)
         connection.setblocking(False)
         return connection
 
@@ -104,7 +106,7 @@ def _remove_dead(path: str) -> None:
     """Remove a socket that nobody serves any more; anything else stays and is said."""
     if not stat.S_ISSOCK(os.lstat(path).st_mode):
         raise FileExistsError(errno.EEXIST, "is in the way and no socket; remove it", path)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)) as probe:
         try:
             probe.connect(path)
         except ConnectionRefusedError:

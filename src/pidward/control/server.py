@@ -3,9 +3,10 @@
 It never blocks, and every buffer has a limit.
 """
 
+import _socket as socket  # the module above it makes enums of all numbers, 0.5 MiB
 import os
-import socket
 from collections.abc import Callable
+from contextlib import closing
 
 from pidward.control.interface import Refusal, refused
 from pidward.control.listen import ControlSocket
@@ -91,7 +92,7 @@ def _error(refusal: Refusal) -> bytes:
 
 
 def _turn_away(connection: socket.socket, refusal: Refusal) -> None:
-    with connection:
+    with closing(connection):
         try:
             connection.send(_error(refusal))
         except OSError:
