@@ -62,7 +62,7 @@ def _judge_up(worker: Worker, asked: Instant, new: bool) -> Outcome:
         return Outcome.REACHED
     if worker.since < asked:  # not taken in hand yet
         return Outcome.PENDING
-    if worker.phase is Phase.COMPLETED:
+    if worker.phase is Phase.COMPLETED or worker.is_idle:
         return Outcome.REACHED
     tired = worker.phase is Phase.BACKING_OFF and worker.failures >= HOPELESS_AFTER
     if tired or worker.phase in (Phase.FAILED, Phase.SLOW_LANE) or worker.wanted is Wanted.DOWN:
@@ -80,7 +80,7 @@ def _is_new(worker: Worker, asked: Instant, before: ProcessId | None) -> bool:
 
 
 def is_as_wanted(worker: Worker) -> bool:
-    """Nothing is missing from what was asked for: up and ready, or done, or down as it should be."""
+    """Nothing is missing from what was asked for: up and ready, or done, or idle until it is needed, or down."""
     if worker.wanted is Wanted.DOWN:
         return not worker.phase.has_process
-    return worker.phase in (Phase.READY, Phase.COMPLETED)
+    return worker.phase in (Phase.READY, Phase.COMPLETED) or worker.is_idle

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Sequence
 
 from pidward.core import events as on
-from pidward.core.change import compare
+from pidward.core.change import Change, compare
 from pidward.core.model import EventRow, ProcessId, Wanted, Worker, WorkerName
 from pidward.core.signals import signal_name
-from pidward.core.spec import Configuration
+from pidward.core.spec import MAX_WORKERS, Configuration
 from pidward.kernel.errors import Gone
 from pidward.kernel.pidfd import Pidfd
-from pidward.runtime.desk import About, NoProcess, UnknownTarget
+from pidward.runtime.desk import About, NoProcess, NotReloadable, UnknownTarget
 from pidward.runtime.loop import Loop
+from pidward.runtime.reloading import reload_worker
 from pidward.runtime.supervise import Supervision
 from pidward.store.store import Store
 
@@ -52,10 +53,13 @@ class Answers:
         found = [name for name in workers if name.service == target or str(name) == target]
         if found or any(s.name == target for s in self._core.configuration.services):
             return found
+        known = {name.service for name in workers} | {str(name) for name in workers}
+        raise self._unknown(target, sorted(known))
+
+    def _unknown(self, target: str, known: Sequence[str]) -> UnknownTarget:
         import difflib  # noqa: PLC0415 - only for a typing error
 
-        known = {name.service for name in workers} | {str(name) for name in workers}
-        raise UnknownTarget(target, difflib.get_close_matches(target, sorted(known), n=2))
+        return UnknownTarget(target, difflib.get_close_matches(target, known, n=2))
 
     def without_workers(self, targets: Sequence[str]) -> list[str]:
         """The services among the targets, or with none among all, that are configured with ``workers = 0``."""
@@ -93,6 +97,47 @@ class Answers:
         for name in names:
             self._store.wish(name, wanted)
         self._store.flush(timeout=1.0)
+
+    def roll(self, names: Sequence[WorkerName], by: str, step: int) -> None:
+        """Replace their processes, ``step`` at a time."""
+        self._wish(names, Wanted.UP)
+        self._supervision.feed(on.RollAsked(tuple(names), by, step))
+
+    def scale(self, service: str, workers: int, by: str) -> None:
+        """Have so many workers of a service, now and after a restart of the supervisor."""
+        specs = self._core.configuration.services
+        spec = next((s for s in specs if s.name == service), None)
+        if spec is None:
+            raise self._unknown(service, [s.name for s in specs])
+        others = sum(name.service != service for name in self._core.workers)
+        if workers < 0 or others + workers > MAX_WORKERS:
+            raise ValueError(f"{service} can have 0 to {MAX_WORKERS - others} workers, not {workers}")
+        self._store.scale(service, workers, of=spec.workers)
+        self._store.flush(timeout=1.0)
+        self._supervision.feed(on.ScaleAsked(service, workers, by))
+
+    def reload_workers(self, names: Sequence[WorkerName], by: str) -> list[tuple[WorkerName, ProcessId]]:
+        """Send the signal, or run the command, that makes their programs read their configuration again."""
+        for name in names:
+            policy = self._core.spec(name).reload
+            if policy.signal is None and not policy.command:
+                raise NotReloadable(f"{name.service} cannot be told to reload; set service.{name.service}.reload")
+        told = []
+        for name in names:
+            seat = self._supervision.seat(name)
+            if seat is not None and seat.pidfd is not None:
+                process = seat.pidfd.id
+                reload_worker(self._supervision.attendants.surroundings, name, by)
+                told.append((name, process))
+        return told
+
+    def plan(self) -> list[Change]:
+        """Compare the file with what is in force."""
+        return compare(self._core.configuration, self._read_configuration())
+
+    def status_text(self, name: WorkerName) -> str:
+        """What the worker's program says of itself."""
+        return self._supervision.attendants.status_of(name)
 
     def signal(self, name: WorkerName, number: int, by: str, whole_tree: bool = False) -> ProcessId:
         """Send a signal through the worker's pidfd now."""

@@ -13,14 +13,14 @@ class Attendants:
     """All attendants of a supervisor, as one."""
 
     def __init__(self, surroundings: Surroundings) -> None:
-        self._surroundings = surroundings
+        self.surroundings = surroundings
         self._here: dict[str, Attendant] = {}
 
     def configured(self, configuration: Configuration) -> None:
         """Make those that are needed now, and tell all of the configuration. What making one raises goes on."""
         for name, (is_needed, make) in _KINDS.items():
             if name not in self._here and any(map(is_needed, configuration.services)):
-                self._here[name] = make(self._surroundings)
+                self._here[name] = make(self.surroundings)
         for attendant in self._here.values():
             attendant.configured(configuration)
 
@@ -35,9 +35,15 @@ class Attendants:
         for attendant in self._here.values():
             attendant.followed(record, seat)
 
-    def get(self, name: str) -> Attendant | None:
-        """One of them by its name in the table below; None when nothing needs it."""
-        return self._here.get(name)
+    def status_of(self, name: WorkerName) -> str:
+        """What a worker's program says of itself; empty when nothing."""
+        notify = self._here.get("notify")
+        if notify is None:
+            return ""
+        from pidward.runtime.notify import Notify  # noqa: PLC0415 - it is there already
+
+        assert isinstance(notify, Notify)
+        return notify.status_of(name)
 
     def close(self) -> None:
         """The supervisor ends."""

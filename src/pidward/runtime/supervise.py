@@ -101,6 +101,12 @@ class Supervision:
         """Have these follow and equip workers from now on; before ``load``. They stay the caller's."""
         self._attendants = attendants
 
+    @property
+    def attendants(self) -> Attendants:
+        """Those of ``attended_by``."""
+        assert self._attendants is not None
+        return self._attendants
+
     def surroundings(self, runtime_dir: str, state_dir: str) -> Surroundings:
         """What attendants may use of us."""
         return Surroundings(
