@@ -14,6 +14,9 @@ PACKAGE = ROOT / "src" / "pidward"
 
 # Where one of them may be used, in files under src/pidward. Each such line says `noqa: TID251` and why.
 ALLOWED = {
+    # asyncio's own Popen is what the watcher makes safe
+    "asyncio": {"library/asynchronous.py", "library/supervisor_asynchronous.py", "library/watcher.py"},
+    "subprocess": {"library/watcher.py"},
     "ctypes": {"kernel/abi.py", "demo/workers/buggy.py"},  # the latter is a program with a bug
     "os.fork": {
         "kernel/aside.py",
@@ -114,6 +117,8 @@ def lint_imports(root: Path) -> "subprocess.CompletedProcess[str]":
         ("control/__init__.py", "import pidward.kernel.clock", "control uses core, runtime and config only"),
         ("testing/__init__.py", "import pidward.cli", "testing uses all but cli"),
         ("runtime/loop.py", "import pidward.demo", "only cli starts the demo"),
+        ("library/home.py", "import pidward.store", "library uses core, kernel and runtime"),
+        ("cli/table.py", "import pidward.library", "nothing uses the library but other programs"),
     ],
 )
 def test_a_room_cannot_use_what_it_may_not(tmp_path: Path, file: str, line: str, contract: str) -> None:

@@ -1,0 +1,33 @@
+# What `pidward` offers as a library; __init__.py imports it when it is first used.
+from pidward.core.model import ExitStatus as ExitStatus
+from pidward.core.model import Phase as Phase
+from pidward.core.model import ProcessId as ProcessId
+from pidward.core.model import Source as Source
+from pidward.core.model import Usage as Usage
+from pidward.core.model import Worker as Worker
+from pidward.core.model import WorkerName as WorkerName
+from pidward.kernel.errors import Denied as Denied
+from pidward.kernel.errors import Exhausted as Exhausted
+from pidward.kernel.errors import Foreign as Foreign
+from pidward.kernel.errors import Gone as Gone
+from pidward.kernel.errors import KernelError as KernelError
+from pidward.kernel.errors import NotLeader as NotLeader
+from pidward.kernel.errors import Recycled as Recycled
+from pidward.kernel.errors import Unsupported as Unsupported
+from pidward.library.engine import Ended as Ended
+from pidward.library.engine import Failed as Failed
+from pidward.library.process import Process as Process
+from pidward.library.process import open_process as open_process
+from pidward.library.services import service as service
+from pidward.library.spawning import SpawnError as SpawnError
+from pidward.library.spawning import spawn as spawn
+from pidward.library.streams import DEVNULL as DEVNULL
+from pidward.library.streams import PIPE as PIPE
+from pidward.library.streams import STDOUT as STDOUT
+from pidward.library.supervisor import Event as Event
+from pidward.library.supervisor import Supervisor as Supervisor
+from pidward.runtime.desk import NoProcess as NoProcess
+from pidward.runtime.desk import UnknownTarget as UnknownTarget
+from pidward.runtime.main import CannotStart as CannotStart
+
+__version__: str
