@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pidward.config import document, schema
+from pidward.config import document, probes, schema
+from pidward.config.attributes import CAPABILITIES
 from pidward.config.load import parse
-from pidward.config.nodes import Key, Named, Table
+from pidward.config.nodes import Array, Key, Named, Table
 from pidward.config.positions import Positions
 from pidward.config.reading import INVALID, Report, read
 from pidward.core import spec
@@ -15,12 +16,21 @@ from pidward.core import spec
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 
-def keys_of(table: Table) -> list[Key]:
-    inner = [key.of for key in table.keys.values()]
-    return [*table.keys.values(), *(key for node in inner if isinstance(node, Table) for key in keys_of(node))]
+def tables(table: Table) -> list[Table]:
+    """A table and all that are in it, each once."""
+    found = [table]
+    for key in table.keys.values():
+        node = key.of.item if isinstance(key.of, Array) else key.of.of if isinstance(key.of, Named) else key.of
+        if isinstance(node, Table):
+            found += [inner for inner in tables(node) if inner not in found]
+    return found
 
 
-EVERY = keys_of(schema.PIDWARD) + keys_of(schema.SERVICE)
+EVERY = [
+    pytest.param(table, key, id=f"{number}-{key.name}")
+    for number, table in enumerate(tables(schema.ROOT)[1:])
+    for key in table.keys.values()
+]
 
 
 def test_the_page_is_fresh() -> None:
@@ -38,8 +48,8 @@ def test_examples_on_the_page_are_valid(text: str) -> None:
     parse(text, "docs/configuration.md")
 
 
-@pytest.mark.parametrize("key", EVERY, ids=lambda key: key.name)
-def test_every_key_is_described_and_its_example_valid(key: Key) -> None:
+@pytest.mark.parametrize("table, key", EVERY)
+def test_every_key_is_described_and_its_example_valid(table: Table, key: Key) -> None:
     import tomllib
 
     assert key.about
@@ -48,26 +58,15 @@ def test_every_key_is_described_and_its_example_valid(key: Key) -> None:
     assert value is not INVALID
 
 
-@pytest.mark.parametrize("key", EVERY, ids=lambda key: key.name)
-def test_a_default_as_printed_reads_as_the_default(key: Key) -> None:
+@pytest.mark.parametrize("table, key", EVERY)
+def test_a_default_as_printed_reads_as_the_default(table: Table, key: Key) -> None:
     import tomllib
 
-    [table] = [table for table in tables(schema.ROOT) if table.keys.get(key.name) is key]
     default = table.default(key)
-    if isinstance(key.of, Table | Named) or default in (None, ()):
+    if isinstance(key.of, Table | Named) or default in (None, (), ""):
         return
     text = f"key = {key.of.show(default)}"
     assert read(key.of, tomllib.loads(text)["key"], ("key",), Report("f", Positions(text))) == default
-
-
-def tables(table: Table) -> list[Table]:
-    found = [table]
-    for key in table.keys.values():
-        if isinstance(key.of, Table) and key.name != "defaults":
-            found += tables(key.of)
-        elif isinstance(key.of, Named) and isinstance(key.of.of, Table):
-            found += tables(key.of.of)
-    return found
 
 
 def test_every_field_of_the_specification_has_its_key() -> None:
@@ -77,13 +76,32 @@ def test_every_field_of_the_specification_has_its_key() -> None:
     def have(of: type) -> set[str]:
         return set(of._fields)  # type: ignore[attr-defined]
 
-    assert named(schema.PIDWARD) == have(spec.Settings)
+    assert named(schema.PIDWARD) == have(spec.Settings) | {"include"}
     assert named(schema.RESTART) == have(spec.RestartPolicy)
     assert named(schema.STOP) == have(spec.StopPolicy)
     assert named(schema.LOGS) == have(spec.LogPolicy)
-    assert named(schema.READY) == {"after"}
-    wanted = have(spec.Execution) | have(spec.ServiceSpec) - {"name", "execution", "origin", "ready_after"} | {"ready"}
+    assert named(schema.RELOAD) == have(spec.ReloadPolicy)
+    assert named(schema.SCHEDULE) == have(spec.Schedule)
+    assert named(schema.RESOURCES) == have(spec.Resources)
+    assert named(schema.SECURITY) == have(spec.Security)
+    assert named(schema.SOCKET) == have(spec.SocketSpec) - {"kind", "port", "origin"}
+    assert named(schema.GROUP) == have(spec.GroupSpec) - {"name"} | {"members"}
+    how_often = have(spec.Probe) - {"kind", "target", "command", "after"}
+    assert named(probes.ALIVE) == {*probes.REPEATED_KINDS} | how_often
+    assert named(probes.READY) == {*probes.KINDS} | how_often | {"ready_timeout"}
+    internal = {"name", "execution", "origin", "origins", "ready_timeout"}
+    wanted = have(spec.Execution) | have(spec.ServiceSpec) - internal | {"strategy", "env_file"}
     assert named(schema.SERVICE) == wanted
+
+
+def test_every_kind_of_probe_has_its_key() -> None:
+    assert {kind.value for kind in spec.ProbeKind} == {*probes.KINDS} - {"httpGet", "tcpSocket"}
+
+
+def test_capabilities_are_those_of_the_system() -> None:
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    assert len(CAPABILITIES) == 41  # linux/capability.h has had CAP_CHECKPOINT_RESTORE, 40, as the last since 5.9
+    assert CAPABILITIES[last:] == ["checkpoint_restore"] or last != 40
 
 
 def test_limits_are_those_of_the_system() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pidward.config.errors import ConfigError
-from pidward.config.load import MAX_FILE, load, parse
+from pidward.config.files import MAX_FILE
+from pidward.config.load import load, parse
 from pidward.core.spec import (
     Execution,
     Exhausted,
@@ -97,7 +98,7 @@ def test_every_key() -> None:
         "f",
     )
     assert configuration.settings == Settings("/s", "/r", Seconds(3600.0), 7)
-    assert [spec._replace(origin="") for spec in configuration.services] == [
+    assert [spec._replace(origin="", origins=()) for spec in configuration.services] == [
         ServiceSpec(
             "web",
             Execution(
@@ -136,7 +137,7 @@ def test_every_key() -> None:
                 frozenset({-35}),
             ),
             stop=StopPolicy(9, Seconds(0.0), Tree.LEAVE),
-            logs=LogPolicy(LogMode.NONE, "/l", Bytes(2000), 0, Bytes(1 << 20)),
+            logs=LogPolicy(LogMode.NONE, "/l", Bytes(2000), 0, spool_limit=Bytes(1 << 20)),
             autostart=False,
         ),
     ]

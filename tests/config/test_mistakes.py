@@ -22,10 +22,6 @@ restrat = 1
     1: restrat: unknown key; did you mean 'restart'?
 zzz = 1
     1: zzz: unknown key
-env_file = 'a'
-    1: env_file: unknown key
-depends_on = {}
-    1: depends_on: unknown key
 'a b'.c = 1
     1: 'a b': unknown key
 restart.bursts = 1
@@ -100,8 +96,6 @@ restart.never_on = ['9']
     21: restart.never_on[0]: write an exit code without quotes, and a signal by name; got '9'
 restart = { never_on = [3, 'HUP'], always_on = ['SIGHUP', 3] }
     48: restart.always_on: SIGHUP, 3 is in never_on and in always_on
-ready = { notify = true }
-    11: ready.notify: unknown key
 stop.signal = 'SIGFOO'
     15: stop.signal: unknown signal 'SIGFOO'; write a name like SIGTERM or a number from 1 to 64
 stop.signal = []
@@ -172,8 +166,6 @@ defaults = 1
     1:2: services: unknown key; did you mean 'service'?
 [pidward] // state_dir = 'a'
     2:13: pidward.state_dir: must be an absolute path, got 'a'
-[pidward] // include = []
-    2:1: pidward.include: unknown key
 [service.'a b'] // command = 'x'
     1:10: service.'a b': the name of a service has only letters, digits, '_', '.' and '-', not ' '
 [service.'web/2'] // command = 'x'

@@ -32,6 +32,16 @@ def read(path: str) -> bytes:
         return marshal.dumps((False, str(error)))
 
 
+def read_options(name: str, keys: "dict[str, str]", command: "list[str]") -> bytes:
+    """Read a service from options of the command line, for ``taken`` in another process."""
+    from pidward.config.options import OptionError, parse_options  # noqa: PLC0415
+
+    try:
+        return marshal.dumps((True, pack(parse_options(name, keys, command))))
+    except OptionError as error:
+        return marshal.dumps((False, str(error)))
+
+
 def taken(answer: bytes | None, path: str) -> "Configuration":
     """The configuration that ``read`` gave. Raises NotValid, also when there is no answer."""
     if answer is None:

@@ -6,31 +6,49 @@ The text around the tables is written by hand and stays as it is.
 import sys
 from collections.abc import Iterator
 
-from pidward.config.nodes import Key, Named, Table
-from pidward.config.schema import EXECUTION_FIELDS, PIDWARD, SERVICE
+from pidward.config.nodes import Array, Key, Named, Table
+from pidward.config.schema import EXECUTION_FIELDS, GROUP, PIDWARD, SERVICE
 
 BEGIN = "<!-- begin: written by python -m pidward.config.document -->"
 END = "<!-- end -->"
 
+_TYPE_OF = {"schedule": "oneshot", "pid_file": "forking"}
+"""Keys that only services of another type have."""
+
 
 def document() -> str:
     """Describe every key, in Markdown."""
-    parts = ["## `[pidward]`", *_table_of(PIDWARD, ""), "## `[service.NAME]` and `[defaults]`", *_table_of(SERVICE, "")]
+    parts = ["## `[pidward]`", *_table_of(PIDWARD), "## `[group.NAME]`", *_table_of(GROUP)]
+    parts += ["## `[service.NAME]` and `[defaults]`", *_table_of(SERVICE)]
     for key in SERVICE.keys.values():
-        if isinstance(key.of, Table):
+        table = _inner(key)
+        if table is not None:
             parts += [f"### `{key.name}`", f"{_sentence(key.about)} Changed: {_changed(key.name)}."]
-            parts += _table_of(key.of, key.name)
+            parts += _table_of(table)
     parts += ["## Every key in one example", f"```toml\n{example()}```"]
     return "\n\n".join(parts)
 
 
 def example() -> str:
-    """Write a configuration that uses every key; it is valid."""
+    """Write a configuration that uses every key; it is valid. What excludes each other is in services of its own."""
     lines = ["[pidward]", *_assignments(PIDWARD), "", "[defaults]", 'restart = { max_delay = "1min" }', ""]
-    lines += ["[service.web]", *_assignments(SERVICE)]
-    for key in SERVICE.keys.values():
-        if isinstance(key.of, Table):
-            lines += ["", f"[service.web.{key.name}]", *_assignments(key.of)]
+    lines += ["[group.app]", 'then = "stop-all"', "", "[group.backend]", *_assignments(GROUP), ""]
+    lines += ["[service.db]", 'command = "postgres -D /srv/db"', ""]
+    lines += ["[service.migrate]", 'command = "alembic upgrade head"', 'type = "oneshot"', ""]
+    tables = {key.name: key.of for key in SERVICE.keys.values() if isinstance(key.of, Table)}
+    plain = [key for key in SERVICE.keys.values() if key.name not in tables and key.name not in _TYPE_OF]
+    lines += ["[service.web]", *(f"{key.name} = {key.example}" for key in plain)]
+    for name, table in tables.items():
+        if name not in _TYPE_OF:
+            lines += ["", f"[service.web.{name}]", *_assignments(table)]
+    lines += ["", "[service.daemon]", 'command = "nginx"', f"pid_file = {SERVICE.keys['pid_file'].example}"]
+    lines += ['type = "forking"', "", "[service.cleanup]", 'command = "cleanup"', 'type = "oneshot"']
+    lines += ["", "[service.cleanup.schedule]", *_assignments(tables["schedule"])]
+    for name, table in tables.items():
+        for rival in table.one_of[1:]:
+            of_type = [f'type = "{_TYPE_OF[name]}"'] if name in _TYPE_OF else []
+            lines += ["", f"[service.{name}-{rival}]", 'command = "x"', *of_type]
+            lines += [f"{name}.{rival} = {table.keys[rival].example}"]
     return "\n".join(lines) + "\n"
 
 
@@ -43,33 +61,44 @@ def refresh(text: str) -> str:
     return f"{before}{BEGIN}\n\n{document()}\n\n{END}{after}"
 
 
-def _table_of(table: Table, parent: str) -> Iterator[str]:
-    has_changed = table is SERVICE
-    heads = ["key", "value", "default", *(["changed"] if has_changed else []), "meaning", "example"]
+def _inner(key: Key) -> Table | None:
+    """The table that a key has, or its elements."""
+    node = key.of.item if isinstance(key.of, Array) else key.of
+    return node if isinstance(node, Table) else None
+
+
+def _table_of(table: Table) -> Iterator[str]:
+    is_service = table is SERVICE
+    heads = ["key", "value", "default", *(["changed"] if is_service else []), "meaning", "example"]
     rows = [heads, ["---"] * len(heads)]
     for key in table.keys.values():
-        changed = [_changed(key.name)] if has_changed else []
-        link = f"[`{key.name}`](#{key.name})" if isinstance(key.of, Table) else f"`{key.name}`"
-        cells = [link, _value(key), _default(table, key), *changed, _sentence(key.about), f"`{key.example}`"]
-        rows.append([cell.replace("|", "\\|") for cell in cells])
+        names = ", ".join(f"`{name}`" for name in (key.name, *key.aliases))
+        link = f"[{names}](#{key.name})" if is_service and _inner(key) else names
+        changed = [_changed(key.name)] if is_service else []
+        cells = [link, _value(key, is_service), _default(table, key), *changed, _sentence(key.about)]
+        rows.append([cell.replace("|", "\\|") for cell in (*cells, f"`{key.example}`")])
     yield "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _value(key: Key) -> str:
-    return key.of.words + (", or a string" if isinstance(key.of, Table) and key.of.shorthand else "")
+def _value(key: Key, is_service: bool) -> str:
+    if not isinstance(key.of, Table) or (key.of.shorthand and not is_service):
+        return key.of.words
+    if is_service:
+        return key.of.words + (", or a string" if key.of.shorthand else "")
+    return f"a table of {', '.join(f'`{name}`' for name in key.of.keys)}"
 
 
 def _default(table: Table, key: Key) -> str:
     if isinstance(key.of, Table):
-        return "see there"
+        return "see there" if table is SERVICE else "none"
     value = table.default(key)
-    if isinstance(key.of, Named) or value in (None, ()):
+    if isinstance(key.of, Named) or value in (None, (), ""):
         return key.unset
     return f"`{key.of.show(value)}`"
 
 
 def _changed(name: str) -> str:
-    return "new process" if name in EXECUTION_FIELDS else "in place"
+    return "new process" if name in EXECUTION_FIELDS or name == "env_file" else "in place"
 
 
 def _sentence(about: str) -> str:
@@ -77,7 +106,8 @@ def _sentence(about: str) -> str:
 
 
 def _assignments(table: Table) -> list[str]:
-    return [f"{key.name} = {key.example}" for key in table.keys.values() if not isinstance(key.of, Table)]
+    """Give each key its example; of those that exclude each other the first."""
+    return [f"{key.name} = {key.example}" for key in table.keys.values() if key.name not in table.one_of[1:]]
 
 
 def main() -> None:

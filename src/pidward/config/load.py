@@ -1,91 +1,35 @@
 """Reads ``pidward.toml``. Either all of it is right, or every mistake is named with its place."""
 
-import os
-import re
-import stat
-import tomllib
-
 from pidward.config.build import build
-from pidward.config.errors import ConfigError, Problem
+from pidward.config.files import parse_toml, read_file
+from pidward.config.including import include
 from pidward.config.positions import Positions
 from pidward.config.reading import Report, read
 from pidward.config.schema import ROOT
 from pidward.core.spec import Configuration
 
-MAX_FILE = 4 * 2**20
-
 
 def load(path: str) -> Configuration:
-    """Read a configuration file.
+    """Read a configuration file and those that it names.
 
     As root a file that everybody may write is refused: it decides what runs as root.
 
     Raises:
-        ConfigError: the file cannot be read, or is not valid; carries all problems.
+        ConfigError: a file cannot be read, or is not valid; carries all problems.
     """
-    try:
-        data = _bytes_of(path)
-    except OSError as error:
-        raise _refused(path, f"cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise _refused(path, str(error)) from None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _refused(path, "is not UTF-8", *_place_of_byte(data, error.start)) from None
-    return parse(text, path)
+    return parse(read_file(path), path)
 
 
 def parse(text: str, path: str) -> Configuration:
-    """Read a configuration from its text; ``path`` is what problems and origins name as the file.
+    """Read a configuration from its text.
+
+    ``path`` is what problems and origins name as the file; included and environment files are looked for beside it.
 
     Raises:
         ConfigError: the text is not valid; carries all problems.
     """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _syntax_error(path, text, str(error)) from None
-    except RecursionError:
-        raise _refused(path, "arrays or tables are nested too deeply") from None
-    except ValueError as error:  # beyond tomllib's own: a decimal number of thousands of digits
-        raise _refused(path, f"is not valid TOML: {error}") from None
+    raw = parse_toml(text, path)
     report = Report(path, Positions(text))
-    return build(read(ROOT, raw, (), report), path, report)
-
-
-def _bytes_of(path: str) -> bytes:
-    with open(path, "rb", opener=_open_without_waiting) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("is not a regular file")
-        if os.geteuid() == 0 and status.st_mode & stat.S_IWOTH:
-            raise ValueError(f"decides what runs as root, and everybody may write it; run chmod o-w {path}")
-        data = file.read(MAX_FILE + 1)
-    if len(data) > MAX_FILE:
-        raise ValueError(f"is larger than {MAX_FILE >> 20} MiB")
-    return data
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    """A FIFO without a writer must not hang us before we see what it is."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
-
-
-def _refused(path: str, message: str, line: int = 0, column: int = 0) -> ConfigError:
-    return ConfigError([Problem(path, line, column, "", message)])
-
-
-def _syntax_error(path: str, text: str, message: str) -> ConfigError:
-    """Move the place out of tomllib's message, which ends in ``(at line 3, column 7)`` or ``(at end of document)``."""
-    found = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
-    if found is None:
-        return _refused(path, message, 1, 1)
-    if found[2]:
-        return _refused(path, found[1], int(found[2]), int(found[3]))
-    return _refused(path, found[1], text.count("\n") + 1, len(text) - text.rfind("\n"))
-
-
-def _place_of_byte(data: bytes, at: int) -> tuple[int, int]:
-    before = data[:at].decode(errors="replace")
-    return before.count("\n") + 1, len(before) - before.rfind("\n")
+    values = read(ROOT, raw, (), report)
+    include(values, path, report)
+    return build(values, path, report)

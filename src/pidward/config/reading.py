@@ -1,10 +1,11 @@
 """From the values of tomllib to checked ones, along the schema, without stopping at the first mistake."""
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final, cast
 
 from pidward.config.errors import MAX_MESSAGE, ConfigError, Problem
-from pidward.config.nodes import Array, Key, Named, Node, Table
+from pidward.config.nodes import Array, Named, Node, Table
 from pidward.config.positions import Path, Positions
 from pidward.config.values import Kind, unlike
 
@@ -18,38 +19,78 @@ INVALID: Final = cast(Any, object())
 """Stands where a value was refused, so that nothing is said about it twice."""
 
 
-class Report:
-    """Collects the problems of one file."""
+class _Collected:
+    """Problems of all files together."""
 
-    def __init__(self, file: str, positions: Positions) -> None:
-        self._file, self.positions = file, positions
-        self._problems: set[Problem] = set()  # what the defaults say wrong is found again with each service
-        self._omitted = 0
+    def __init__(self) -> None:
+        self.problems: set[Problem] = set()  # what the defaults say wrong is found again with each service
+        self.omitted = 0
+
+    def add(self, problem: Problem) -> None:
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.add(problem)
+        elif problem not in self.problems:
+            self.omitted += 1
+
+
+class Report:
+    """Collects the problems of one file and of those that it includes."""
+
+    def __init__(self, file: str, positions: Positions, collected: _Collected | None = None) -> None:
+        self._file, self._positions = file, positions
+        self._collected = collected or _Collected()
+        self._elsewhere: dict[Path, Report] = {}
+        self._places: dict[Path, str] = {}
 
     def at_key(self, path: Path, message: str) -> None:
         """Report a problem with a key itself, or with what is missing in it."""
-        self._add(path, self.positions.key(path), message)
+        part = self._part(path)
+        part._add(path, part._positions.key(path), message)
 
     def at_value(self, path: Path, message: str) -> None:
         """Report a problem with a value."""
-        self._add(path, self.positions.value(path), message)
+        part = self._part(path)
+        part._add(path, part._positions.value(path), message)
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Report what was found elsewhere."""
+        for problem in problems:
+            self._collected.add(problem)
 
     def place(self, path: Path) -> str:
-        """Say where a value is: FILE:LINE:COL."""
-        line, column = self.positions.value(path)
-        return f"{self._file}:{line}:{column}"
+        """Say where a value is: FILE:LINE:COL. The same string for the same place."""
+        part = self._part(path)
+        if path not in part._places:
+            line, column = part._positions.value(path)
+            part._places[path] = f"{part._file}:{line}:{column}"
+        return part._places[path]
+
+    def file(self, path: Path) -> str:
+        """Name the file that a key is in."""
+        return self._part(path)._file
+
+    def written(self, path: Path, length: int) -> str:
+        """Return the first characters of a value as they stand in the file."""
+        return self._part(path)._positions.written(path, length)
+
+    def beside(self, file: str, positions: Positions) -> "Report":
+        """Make the report of an included file; what it collects is part of this one."""
+        return Report(file, positions, self._collected)
+
+    def lies_in(self, path: Path, part: "Report") -> None:
+        """Remember that what is at a path of one or two keys stands in an included file."""
+        self._elsewhere[path] = part
 
     def raise_if_any(self) -> None:
         """Raise ConfigError when something was reported."""
-        if self._problems:
-            raise ConfigError(self._problems, self._omitted)
+        if self._collected.problems:
+            raise ConfigError(self._collected.problems, self._collected.omitted)
+
+    def _part(self, path: Path) -> "Report":
+        return self._elsewhere.get(path[:2]) or self._elsewhere.get(path[:1]) or self
 
     def _add(self, path: Path, place: tuple[int, int], message: str) -> None:
-        problem = Problem(self._file, *place, spelled(path), _clipped(message, MAX_MESSAGE))
-        if len(self._problems) < MAX_PROBLEMS:
-            self._problems.add(problem)
-        elif problem not in self._problems:
-            self._omitted += 1
+        self._collected.add(Problem(self._file, *place, spelled(path), _clipped(message, MAX_MESSAGE)))
 
 
 def spelled(path: Path) -> str:
@@ -106,44 +147,69 @@ def _read_array(array: Array, raw: object, path: Path, report: Report) -> Any:
     except ValueError as error:
         report.at_value(path, str(error))
         return INVALID
-    items = [_read_one(array.item, item, (*path, index), report) for index, item in enumerate(raw)]
+    items = [read(array.item, item, (*path, index), report) for index, item in enumerate(raw)]
     return INVALID if INVALID in items else array.make(items)
 
 
 def _read_table(table: Table, raw: object, path: Path, report: Report) -> Any:
-    if table.shorthand and isinstance(raw, str):
-        return {table.shorthand: read(table.keys[table.shorthand].of, raw, path, report)}
+    if table.shorthand and isinstance(raw, str | list):
+        node = table.keys[table.shorthand].of
+        if isinstance(raw, str) or isinstance(node, Array):
+            return {table.shorthand: read(node, raw, path, report)}
     if not isinstance(raw, dict):
         report.at_value(path, str(unlike(table.words, raw)))
         return INVALID
     values: dict[str, Any] = {}
     for name, value in raw.items():
-        key = table.keys.get(name)
+        key = table.keys.get(table.aliases.get(name) or name)
         if key is None:
-            report.at_key((*path, name), "unknown key" + _suggestion(name, table.keys))
+            report.at_key((*path, name), "unknown key" + suggestion(name, table.keys))
+        elif key.name in values:
+            report.at_key((*path, name), f"{key.name} and {' and '.join(key.aliases)} are the same; write one of them")
         else:
-            values[name] = read(key.of, value, (*path, name), report)
+            values[key.name] = read(key.of, value, (*path, name), report)
+    given = [name for name in raw if name in table.one_of]
+    if len(given) > 1:
+        report.at_key((*path, given[1]), f"excludes {given[0]}; write one of them")
+        return INVALID
+    for name in table.needs:
+        if name not in values:
+            report.at_value(path, f"needs {name}")
+            values[name] = INVALID
     return values
 
 
 def _read_named(named: Named, raw: object, path: Path, report: Report) -> Any:
+    places: dict[Any, Path] = {}
+    if named.listed is not None and isinstance(raw, list) and all(isinstance(name, str) for name in raw):
+        places = {name: (*path, index) for index, name in enumerate(raw)}
+        raw = dict.fromkeys(raw, named.listed)
     if not isinstance(raw, dict):
         report.at_value(path, str(unlike(named.words, raw)))
         return INVALID
     values: dict[str, Any] = {}
     for name, value in raw.items():
+        place = places.get(name, (*path, name))
         try:
             named.check(name)
         except ValueError as error:
-            report.at_key((*path, name), str(error))
-        values[name] = read(named.of, value, (*path, name), report)
+            report.at_key(place, str(error))
+        values[name] = read(named.of, value, place, report)
     return values
 
 
-def _suggestion(name: str, known: dict[str, Key]) -> str:
+def is_sound(value: Any) -> bool:
+    """Nothing in a value that ``read`` gave was refused."""
+    if isinstance(value, dict):
+        return all(map(is_sound, value.values()))
+    return value is not INVALID and not (isinstance(value, tuple) and not all(map(is_sound, value)))
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Name what was perhaps meant, as the end of a message; empty when nothing is near."""
     if len(name) > MAX_GUESSED:
         return ""
     import difflib  # noqa: PLC0415 - costs milliseconds that only a mistake should pay
 
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -2,11 +2,14 @@
 
 import enum
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, NamedTuple
 
-from pidward.core.signals import parse_signal, signal_name
+from pidward.core.cron import parse as parse_cron
+from pidward.core.signals import SIGRTMAX, parse_signal, signal_name
 from pidward.core.units import (
+    MAX_DURATION,
+    MAX_SIZE,
     Seconds,
     format_duration,
     format_size,
@@ -14,6 +17,14 @@ from pidward.core.units import (
     parse_percent,
     parse_size,
 )
+
+Json = dict[str, Any]
+"""A piece of JSON Schema."""
+
+DURATION_PATTERN = r"^\s*([0-9]+(\.[0-9]+)?\s*(us|ms|s|sec|m|min|h|d|w)\s*)+$"
+SIZE_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*(B|[kKMGT]B|[KMGT]iB|[KMGT])?\s*$"
+PERCENT_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$"
+_TEMPLATE_PATTERN = r"([^%\u0000]|%[i%])*$"
 
 
 def written(value: object) -> str:
@@ -29,11 +40,13 @@ class Kind(NamedTuple):
     """A kind of value.
 
     words: what the documentation calls it.
+    json: its JSON Schema, for editors; odd spellings that ``parse`` takes may be missing there.
     parse: takes what tomllib gave; a ValueError of it says what was expected.
     show: prints a parsed value as people write it.
     """
 
     words: str
+    json: Json
     parse: Callable[[object], Any]
     show: Callable[[Any], str] = written
 
@@ -58,7 +71,8 @@ def _shown(value: object) -> str:
     return "a date or time"
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """Take a string."""
     if not isinstance(value, str):
         raise unlike("a string", value)
     if "\0" in value:
@@ -66,42 +80,46 @@ def _text(value: object) -> str:
     return value
 
 
-def _absolute_path(value: object) -> str:
-    path = _text(value)
+def path_of(value: object) -> str:
+    """Take an absolute path."""
+    path = text_of(value)
     if not path.startswith("/"):
         raise ValueError(f"must be an absolute path, got {path!r}")
     return path
 
 
-def _template(value: object) -> str:
-    text = _text(value)
+def template_of(value: object) -> str:
+    """Take a string in which ``%i`` stands for the worker's index and ``%%`` for a percent sign."""
+    text = text_of(value)
     unknown = re.search("%.?", re.sub("%[%i]", "", text), re.DOTALL)
     if unknown is not None:
         raise ValueError(f"unknown {unknown[0]!r}; %i is the worker's index, and %% a percent sign")
     return text
 
 
-def _path_template(value: object) -> str:
-    return _template(_absolute_path(value))
+def path_template_of(value: object) -> str:
+    """Take an absolute path that is a template."""
+    return template_of(path_of(value))
 
 
-def _boolean(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise unlike("true or false", value)
+def is_whole(value: object) -> bool:
+    """``value`` is an int; TOML's booleans are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def whole_of(value: object, low: int, high: int, words: str = "a whole number") -> int:
+    """Take an integer from low to high."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise unlike(words, value)
+    if not low <= value <= high:
+        raise ValueError(f"must be between {low} and {high}, got {value}")
     return value
 
 
 def whole(low: int, high: int, words: str = "a whole number") -> Kind:
     """Make the kind of the integers from low to high."""
-
-    def parse(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise unlike(words, value)
-        if not low <= value <= high:
-            raise ValueError(f"must be between {low} and {high}, got {value}")
-        return value
-
-    return Kind(f"{words}, {low} to {high}", parse)
+    json = {"type": "integer", "minimum": low, "maximum": high}
+    return Kind(f"{words}, {low} to {high}", json, lambda value: whole_of(value, low, high, words))
 
 
 def number(low: float, high: float) -> Kind:
@@ -114,7 +132,7 @@ def number(low: float, high: float) -> Kind:
             raise ValueError(f"must be between {low:g} and {high:g}, got {value}")
         return float(value)
 
-    return Kind(f"a number, {low:g} to {high:g}", parse)
+    return Kind(f"a number, {low:g} to {high:g}", {"type": "number", "minimum": low, "maximum": high}, parse)
 
 
 def duration(low: float = 0.0) -> Kind:
@@ -126,7 +144,8 @@ def duration(low: float = 0.0) -> Kind:
             raise ValueError(f"must be at least {format_duration(low)}, got {value!r}")
         return seconds
 
-    return Kind("a duration", parse, lambda seconds: written(format_duration(seconds)))
+    json = {"type": ["string", "number"], "pattern": DURATION_PATTERN, "minimum": low, "maximum": MAX_DURATION}
+    return Kind("a duration", json, parse, lambda seconds: written(format_duration(seconds)))
 
 
 def size(low: int) -> Kind:
@@ -138,21 +157,33 @@ def size(low: int) -> Kind:
             raise ValueError(f"must be at least {format_size(low)}, got {value!r}")
         return length
 
-    return Kind("a size", parse, lambda length: written(format_size(length)))
+    json = {"type": ["string", "integer"], "pattern": SIZE_PATTERN, "minimum": low, "maximum": MAX_SIZE}
+    return Kind("a size", json, parse, lambda length: written(format_size(length)))
 
 
-def choice(of: type[enum.Enum]) -> Kind:
+def one_of(values: list[str]) -> Kind:
+    """Make the kind of a few strings."""
+    names = [written(value) for value in values]
+    words = " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+    def parse(value: object) -> Any:
+        if value not in values:
+            raise unlike(words, value)
+        return value
+
+    return Kind(words, {"enum": values}, parse)
+
+
+def choice(of: type[enum.Enum], without: Container[enum.Enum] = ()) -> Kind:
     """Make the kind of the values of an enumeration of strings."""
-    names = [f'"{member.value}"' for member in of]
-    words = " or ".join([", ".join(names[:-1]), names[-1]])
+    plain = one_of([member.value for member in of if member not in without])
+    return plain._replace(parse=lambda value: of(plain.parse(value)), show=lambda member: written(member.value))
 
-    def parse(value: object) -> enum.Enum:
-        try:
-            return of(value)
-        except ValueError:
-            raise unlike(words, value) from None
 
-    return Kind(words, parse, lambda member: written(member.value))
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise unlike("true or false", value)
+    return value
 
 
 def _percent(value: object) -> float:
@@ -168,16 +199,6 @@ def _signal(value: object) -> int:
     return parse_signal(value)
 
 
-def _umask(value: object) -> int:
-    if isinstance(value, str) and re.fullmatch("0?[0-7]{3}", value):
-        return int(value, 8)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise unlike('a umask like "022" or 0o022', value)
-    if not 0 <= value <= 0o777:
-        raise ValueError("must be between 0o000 and 0o777")
-    return value
-
-
 def _cause(value: object) -> int:
     """A code stays itself, a signal becomes its negative number: the form of RestartPolicy."""
     if isinstance(value, str) and not value.strip().isdecimal():
@@ -191,66 +212,41 @@ def _cause(value: object) -> int:
     return value
 
 
-def _identity(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not 0 <= value < 2**32 - 1:  # the last one means "no change" to the kernel
-            raise ValueError(f"an id is between 0 and {2**32 - 2}, got {value}")
-        return str(value)
-    if not isinstance(value, str):
-        raise unlike("a name or a number", value)
-    if not re.fullmatch(r"[^\s:/\0]+", value):
-        raise ValueError(f"{value!r} cannot be a name of a user or group")
-    return value
+def _cron(value: object) -> str:
+    text = text_of(value)
+    parse_cron(text)
+    return text
 
 
-def _env_value(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
-        raise ValueError(f"{unlike('a string or a whole number', value)}; put it in quotes")
-    return _template(value)
+_SIGNAL_NAMES: Json = {
+    "anyOf": [
+        {"enum": [signal_name(number) for number in range(1, 32)]},
+        {"type": "string", "pattern": "^(SIG)?(RTMIN(\\+([12]?[0-9]|30))?|RTMAX(-([12]?[0-9]|30))?|[A-Z]+[12]?)$"},
+    ]
+}
+_TEMPLATE: Json = {"type": "string", "pattern": "^" + _TEMPLATE_PATTERN}
 
-
-def _stdin(value: object) -> str:
-    return "null" if value == "null" else _absolute_path(value)
-
-
-def limit(in_bytes: bool) -> Kind:
-    """Make the kind of a resource limit, read as (soft, hard) with None for infinity."""
-    words = "a size" if in_bytes else "a whole number"
-
-    def parse_one(value: object) -> int | None:
-        if value == "infinity":
-            return None
-        if in_bytes and isinstance(value, str):
-            return parse_size(value)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise unlike(f'{words}, "infinity", or [soft, hard] of these', value)
-        if value < 0:
-            raise ValueError(f'must not be negative, got {value}; "infinity" lifts the limit')
-        return value
-
-    def parse(value: object) -> tuple[int | None, int | None]:
-        pair = value if isinstance(value, list) else [value, value]
-        if len(pair) != 2:
-            raise ValueError(f"expected two limits, [soft, hard], got {len(pair)}")
-        soft, hard = parse_one(pair[0]), parse_one(pair[1])
-        if hard is not None and (soft is None or soft > hard):
-            raise ValueError(f"the soft limit {pair[0]} is above the hard limit {pair[1]}")
-        return soft, hard
-
-    return Kind(f'{words}, `"infinity"`, or `[soft, hard]`', parse)
-
-
-TEXT = Kind("a string", _text)
-TEMPLATE = Kind("a string", _template)
-BOOLEAN = Kind("`true` or `false`", _boolean)
-ABSOLUTE_PATH = Kind("an absolute path", _absolute_path)
-PATH_TEMPLATE = Kind("an absolute path", _path_template)
-PERCENT = Kind("a percentage", _percent, lambda fraction: written(f"{fraction * 100:g}%"))
-SIGNAL = Kind("a signal", _signal, lambda number: written(signal_name(number)))
-UMASK = Kind('`"022"` or `0o022`', _umask, lambda mask: written(f"{mask:03o}"))
-CAUSE = Kind("exit codes and signals", _cause, lambda cause: str(cause) if cause >= 0 else written(signal_name(-cause)))
-IDENTITY = Kind("a name or a number", _identity)
-ENV_VALUE = Kind("a string or a whole number", _env_value)
-STDIN = Kind('`"null"` or an absolute path', _stdin)
+TEXT = Kind("a string", {"type": "string"}, text_of)
+TEMPLATE = Kind("a string", _TEMPLATE, template_of)
+BOOLEAN = Kind("`true` or `false`", {"type": "boolean"}, _boolean)
+ABSOLUTE_PATH = Kind("an absolute path", {"type": "string", "pattern": "^/"}, path_of)
+PATH_TEMPLATE = Kind("an absolute path", {"type": "string", "pattern": "^/" + _TEMPLATE_PATTERN}, path_template_of)
+CRON = Kind("a cron expression", {"type": "string", "pattern": r"^\s*(@[a-z]+|\S+(\s+\S+){4})\s*$"}, _cron)
+PERCENT = Kind(
+    "a percentage",
+    {"type": ["string", "number"], "pattern": PERCENT_PATTERN, "minimum": 0, "maximum": 1},
+    _percent,
+    lambda fraction: written(f"{fraction * 100:g}%"),
+)
+SIGNAL = Kind(
+    "a signal",
+    {"anyOf": [*_SIGNAL_NAMES["anyOf"], {"type": "integer", "minimum": 1, "maximum": SIGRTMAX}]},
+    _signal,
+    lambda number: written(signal_name(number)),
+)
+CAUSE = Kind(
+    "exit codes and signals",
+    {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, *_SIGNAL_NAMES["anyOf"]]},
+    _cause,
+    lambda cause: str(cause) if cause >= 0 else written(signal_name(-cause)),
+)
