@@ -17,17 +17,22 @@ static const char INVOCATION[] = "INVOCATION_ID=", LISTEN_PID[] = "LISTEN_PID=",
                   LISTEN_PIDFDID[] = "LISTEN_PIDFDID=";
 enum { INVOCATION_LENGTH = 32 };
 
-/* The strings belong to `args`, the tuple that this was made from: workers share what their plans share. */
+/* What a thousand workers keep each for their next start is small: the plan as Python has it, which shares what is the
+ * same. The kernel's form of it is made for the batch. */
 typedef struct {
     PyObject_HEAD
-    struct plan plan;
     PyObject *args;
-    int busy; /* in a batch now; its invocation must not be renewed twice at a time */
+    int busy; /* in a batch now */
+} Prepared;
+
+/* A plan as the kernel takes it. The strings belong to the `args` that it was made from. */
+typedef struct {
+    struct plan plan;
     char invocation[sizeof INVOCATION + INVOCATION_LENGTH];
     char listen_pid[sizeof LISTEN_PID + DIGITS];
     char watchdog_pid[sizeof WATCHDOG_PID + DIGITS];
     char inode[sizeof LISTEN_PIDFDID + DIGITS];
-} Prepared;
+} Form;
 
 static char **pointers(PyObject *tuple)
 {
@@ -61,7 +66,7 @@ static char *own_entry(char **envp, const char *name, char *own)
 }
 
 /* The variables that are new at each start. */
-static void own_entries(Prepared *self)
+static void own_entries(Form *self)
 {
     struct plan *plan = &self->plan;
     plan->invocation = own_entry(plan->envp, INVOCATION, self->invocation);
@@ -110,7 +115,8 @@ static const char *unless_empty(const char *text)
     return *text ? text : NULL;
 }
 
-static int fill(Prepared *self, PyObject *args)
+/* To be emptied also when this fails. */
+static int fill(Form *self, PyObject *args)
 {
     struct plan *plan = &self->plan;
     PyObject *argv, *env, *limits, *nice, *descriptors;
@@ -138,17 +144,23 @@ static int fill(Prepared *self, PyObject *args)
     return 0;
 }
 
+static void empty(Form *self)
+{
+    PyMem_Free(self->plan.argv);
+    PyMem_Free(self->plan.envp);
+    PyMem_Free(self->plan.limits);
+    PyMem_Free(self->plan.passed);
+}
+
 static PyObject *prepared_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(keywords))
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    Prepared *self = (Prepared *)allocate(type, 0); /* all zero */
-    if (self == NULL)
-        return NULL;
-    Py_INCREF(args);
-    self->args = args;
-    if (fill(self, args) < 0) {
-        Py_DECREF(self);
-        return NULL;
+    Form trial = {0}; /* what is wrong with a plan is said now */
+    Prepared *self = fill(&trial, args) < 0 ? NULL : (Prepared *)allocate(type, 0);
+    empty(&trial);
+    if (self != NULL) {
+        Py_INCREF(args);
+        self->args = args;
     }
     return (PyObject *)self;
 }
@@ -158,17 +170,13 @@ static void prepared_dealloc(PyObject *object)
     Prepared *self = (Prepared *)object;
     PyTypeObject *type = Py_TYPE(object);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    PyMem_Free(self->plan.argv);
-    PyMem_Free(self->plan.envp);
-    PyMem_Free(self->plan.limits);
-    PyMem_Free(self->plan.passed);
     Py_XDECREF(self->args);
     release(object);
     Py_DECREF(type);
 }
 
 static PyType_Slot prepared_slots[] = {
-    {Py_tp_doc, (void *)"A plan whose argument lists are ready for the kernel."},
+    {Py_tp_doc, (void *)"A plan that the kernel can be asked to carry out."},
     {Py_tp_new, (void *)prepared_new},
     {Py_tp_dealloc, (void *)prepared_dealloc},
     {0, NULL},
@@ -204,7 +212,7 @@ static PyObject *outcomes(const struct batch *batch)
 }
 
 /* Fill the births from a list of Prepared and mark those as busy; returns how many were marked. */
-static size_t take(PyObject *type, PyObject *list, struct batch *batch)
+static size_t take(PyObject *type, PyObject *list, Form *forms, struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
         PyObject *item = PyList_GetItem(list, (Py_ssize_t)i);
@@ -218,7 +226,9 @@ static size_t take(PyObject *type, PyObject *list, struct batch *batch)
             return i;
         }
         prepared->busy = 1;
-        batch->births[i].plan = &prepared->plan;
+        batch->births[i].plan = &forms[i].plan;
+        if (fill(&forms[i], prepared->args) < 0)
+            return i + 1;
     }
     return batch->count;
 }
@@ -244,18 +254,22 @@ static PyObject *spawn(PyObject *module, PyObject *args)
     batch.ignored = ignored;
     batch.count = (size_t)PyList_Size(list);
     batch.births = PyMem_Calloc(batch.count + 1, sizeof *batch.births);
-    if (batch.births == NULL) {
+    Form *forms = PyMem_Calloc(batch.count + 1, sizeof *forms);
+    if (batch.births == NULL || forms == NULL) {
         PyErr_NoMemory();
     } else {
-        size_t taken = take(*type, list, &batch);
-        if (taken == batch.count) {
+        size_t taken = take(*type, list, forms, &batch);
+        if (!PyErr_Occurred()) {
             Py_BEGIN_ALLOW_THREADS
             bear_batch(&batch, threads);
             Py_END_ALLOW_THREADS
             result = outcomes(&batch);
         }
         let_go(list, taken);
+        for (size_t i = 0; i < taken; i++)
+            empty(&forms[i]);
     }
+    PyMem_Free(forms);
     PyMem_Free(batch.births);
     Py_DECREF(list);
     return result;
