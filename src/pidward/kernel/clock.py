@@ -18,6 +18,11 @@ def boottime() -> Instant:
     return Instant(time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
+def monotonic() -> Instant:
+    """Now, on CLOCK_MONOTONIC, which does not count the time asleep: for what nobody could do meanwhile."""
+    return Instant(time.monotonic())
+
+
 def wall() -> float:
     """Seconds since 1970 by the wall clock. For display only: it can be set back."""
     return time.clock_gettime(time.CLOCK_REALTIME)
