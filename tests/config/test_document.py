@@ -84,7 +84,7 @@ def test_every_field_of_the_specification_has_its_key() -> None:
     assert named(schema.SCHEDULE) == have(spec.Schedule)
     assert named(schema.RESOURCES) == have(spec.Resources)
     assert named(schema.SECURITY) == have(spec.Security)
-    assert named(schema.SOCKET) == have(spec.SocketSpec) - {"kind", "port", "origin"}
+    assert named(schema.SOCKET) == have(spec.SocketSpec) - {"kind", "port"}
     assert named(schema.GROUP) == have(spec.GroupSpec) - {"name"} | {"members"}
     how_often = have(spec.Probe) - {"kind", "target", "command", "after"}
     assert named(probes.ALIVE) == {*probes.REPEATED_KINDS} | how_often

@@ -65,7 +65,7 @@ READY = table(
     Key("notify", BOOLEAN, "ready when it says `READY=1`, as in sd_notify(3)", "true", unset="`false`"),
     Key("fd", whole(3, MAX_FD), "ready when it writes a line to this descriptor, as under s6", "4"),
     *_REPEATED,
-    Key("log", TEXT, "ready when a line of its output contains this", '"listening on"'),
+    Key("log", TEMPLATE, "ready when a line of its output contains this", '"listening on"'),
     Key("after", duration(), "ready when it has run this long", '"2s"'),
     Key("deadline", duration(0.001), "not ready after this long is a failed start", '"1min"', field="ready_timeout",
         unset="waits for ever"),

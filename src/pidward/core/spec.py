@@ -102,7 +102,8 @@ class ProbeKind(enum.Enum):
 class Probe(NamedTuple):
     """What is asked, and how often. Defaults and meanings are those of Kubernetes' probe fields.
 
-    target: the URL, ``HOST:PORT`` or ``unix:/path``, the text of the line, or the number of the descriptor.
+    target: the URL, ``HOST:PORT`` or ``unix:/path``, the text of the line, or the number of the descriptor; ``%i`` in
+        it and in the command is the worker's index.
     """
 
     kind: ProbeKind
@@ -196,7 +197,6 @@ class SocketSpec(NamedTuple):
     user: str | None = None  # owner of the path; None: the service's own user
     group: str | None = None
     reuse_port: bool = False
-    origin: str = ""  # FILE:LINE:COL
 
 
 class Essential(enum.Enum):
@@ -355,6 +355,8 @@ class Settings(NamedTuple):
     runtime_dir: str | None = None
     history: Seconds = Seconds(30 * 86400.0)
     history_max: int = 100_000  # events kept, whatever their age
+    stop_timeout: Seconds | None = None  # for stopping everything at the end; what lives then is killed at once
+    health: str = ""  # HOST:PORT or unix:PATH where /livez, /readyz and /startupz are answered; empty: nowhere
 
 
 class Configuration(NamedTuple):

@@ -160,7 +160,8 @@ def _why_not(spec: SocketSpec, service: ServiceSpec, error: OSError) -> str:
         EADDRNOTAVAIL: "this machine has no such address",
         EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE" if spec.port else "its directory is closed to us",
     }.get(number, "check it")
-    where = f"service.{service.name}.sockets" + (f" at {spec.origin}" if spec.origin else "")
+    place = dict(service.origins).get("sockets")
+    where = f"service.{service.name}.sockets" + (f" at {place}" if place else "")
     code = errorcode.get(number, str(number))
     if spec.kind is SocketKind.UNIX and not os.path.isdir(os.path.dirname(spec.address) or "/"):
         what_to_do = f"make the directory {os.path.dirname(spec.address)} first"
