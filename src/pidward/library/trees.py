@@ -52,6 +52,7 @@ class DescendantTree:
     def __init__(self, main: Pidfd) -> None:
         self._main = main
         self._held: list[Pidfd] = []
+        self._walks: list[WalkedTree] = []  # they hold those whom they killed until those have ended
 
     def hold(self) -> None:
         """Hold those who descend now from the process, or from those who are held; twice is harmless."""
@@ -73,7 +74,8 @@ class DescendantTree:
 
     def is_populated(self) -> bool:
         """Somebody lives; zombies do not count."""
-        return any(map(_lives, (self._main, *self._held)))
+        self._walks = [walk for walk in self._walks if walk.is_populated()]
+        return bool(self._walks) or any(map(_lives, (self._main, *self._held)))
 
     def signal_all(self, number: int) -> set[int]:
         """Signal each of them. Raises Denied after all others got it."""
@@ -105,7 +107,8 @@ class DescendantTree:
         for root in roots:
             try:
                 if _lives(root):
-                    WalkedTree(os.urandom(16).hex(), root).kill()
+                    self._walks.append(WalkedTree(os.urandom(16).hex(), root))
+                    self._walks[-1].kill()
             except Denied as error:
                 denied = error
         if denied is not None:

@@ -51,9 +51,7 @@ class PidfdChildWatcher(AbstractChildWatcher):
         self._children: dict[int, _Child] = {}
         self._lock = threading.Lock()
 
-    def add_child_handler(
-        self, pid: int, callback: Callable[[int, int, Unpack[_Ts]], object], *args: *_Ts
-    ) -> None:
+    def add_child_handler(self, pid: int, callback: Callable[[int, int, Unpack[_Ts]], object], *args: *_Ts) -> None:
         """Call ``callback(pid, returncode, *args)`` in the running loop when the child has ended."""
         loop = asyncio.get_running_loop()
         try:
