@@ -37,6 +37,8 @@ enum {
 #define CLONE_CLEAR_SIGHAND_ (1ULL << 32)
 #define CLONE_INTO_CGROUP_ (1ULL << 33)
 
+enum refusable { LIMITS, NICE, OOM_SCORE_ADJ, REFUSABLE };
+
 enum gate { NO_GATE, OPEN_GATE, CLOSED_GATE };
 
 struct limit {
@@ -63,7 +65,8 @@ struct plan {
     char *invocation;                       /* 32 characters inside envp that are new for each start */
     char *listen_pid, *watchdog_pid, *inode; /* numbers inside envp that only the child knows; room for DIGITS */
     enum gate gate;
-    int gate_number; /* where the shim finds its end of the gate */
+    int gate_number;   /* where the shim finds its end of the gate */
+    unsigned optional; /* bits of enum refusable: go on without what is refused */
 };
 
 /* One start. `stage` and `error` are written by the child too, through the shared memory. */
@@ -73,6 +76,7 @@ struct birth {
     int reserved;     /* the descriptor that carries a gate into the child; -1: this one has none */
     const char *stage;
     int error;
+    int refused[REFUSABLE]; /* errno of what it goes on without */
     int pid, pidfd, gate;
 };
 
@@ -170,12 +174,16 @@ static long open_stream(const char *path, int flags)
     return fd < 0 ? fd : sys(fcntl, fd, F_SETFL, flags & O_APPEND);
 }
 
+/* All that can be set; the first refusal is the answer. */
 static long set_limits(const struct plan *p)
 {
-    long r = 0;
-    for (size_t i = 0; i < p->limit_count && r >= 0; i++)
-        r = sys(prlimit64, 0, p->limits[i].resource, p->limits[i].value);
-    return r;
+    long answer = 0;
+    for (size_t i = 0; i < p->limit_count; i++) {
+        long r = sys(prlimit64, 0, p->limits[i].resource, p->limits[i].value);
+        if (r < 0 && answer == 0)
+            answer = r;
+    }
+    return answer;
 }
 
 /* The kernel gives a vfork child an oom score of its own although it shares our memory. */
@@ -210,6 +218,16 @@ static void clean_signals(uint64_t ignored)
             goto failed;      \
     } while (0)
 
+#define OPTIONAL_STEP(which, name, call)             \
+    do {                                             \
+        b->stage = name;                             \
+        if ((r = (call)) < 0) {                      \
+            if ((p->optional >> (which) & 1) == 0)   \
+                goto failed;                         \
+            b->refused[which] = (int)-r;             \
+        }                                            \
+    } while (0)
+
 static void __attribute__((noreturn)) child(void *arg)
 {
     struct birth *b = arg;
@@ -229,11 +247,11 @@ static void __attribute__((noreturn)) child(void *arg)
     if (p->cwd)
         STEP("cwd", sys(chdir, p->cwd));
     sys(umask, p->umask);
-    STEP("limits", set_limits(p));
+    OPTIONAL_STEP(LIMITS, "limits", set_limits(p));
     if (p->has_nice)
-        STEP("nice", sys(setpriority, 0, 0, p->nice));
+        OPTIONAL_STEP(NICE, "nice", sys(setpriority, 0, 0, p->nice));
     if (p->oom_score_adj)
-        STEP("oom_score_adj", set_oom_score_adj(p->oom_score_adj));
+        OPTIONAL_STEP(OOM_SCORE_ADJ, "oom_score_adj", set_oom_score_adj(p->oom_score_adj));
     clean_signals(b->ignored);
     STEP("exec", sys(execve, p->path, p->argv, p->envp));
 failed:

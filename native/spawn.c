@@ -122,9 +122,10 @@ static int fill(Form *self, PyObject *args)
     PyObject *argv, *env, *limits, *nice, *descriptors;
     const char *cwd, *oom_score_adj, *cgroup;
     int gate;
-    if (!PyArg_ParseTuple(args, "yO!O!yiyyyO!OyyO!ii:Prepared", &plan->path, &PyTuple_Type, &argv, &PyTuple_Type, &env,
+    if (!PyArg_ParseTuple(args, "yO!O!yiyyyO!OyyO!iiI:Prepared", &plan->path, &PyTuple_Type, &argv, &PyTuple_Type, &env,
                           &cwd, &plan->umask, &plan->input, &plan->output, &plan->error, &PyTuple_Type, &limits,
-                          &nice, &oom_score_adj, &cgroup, &PyTuple_Type, &descriptors, &gate, &plan->gate_number))
+                          &nice, &oom_score_adj, &cgroup, &PyTuple_Type, &descriptors, &gate, &plan->gate_number,
+                          &plan->optional))
         return -1;
     plan->cwd = unless_empty(cwd);
     plan->oom_score_adj = unless_empty(oom_score_adj);
@@ -189,13 +190,14 @@ static PyType_Spec prepared_spec = {
     .slots = prepared_slots,
 };
 
-/* (pid, pidfd, invocation, gate or -1) of what was born, (stage, errno) of what was not */
+/* (pid, pidfd, invocation, gate or -1, errno of each refusable) of what was born, (stage, errno) of what was not */
 static PyObject *outcome(const struct birth *b)
 {
     if (b->error)
         return Py_BuildValue("(si)", b->stage, b->error);
     const char *invocation = b->plan->invocation ? b->plan->invocation : "";
-    return Py_BuildValue("(iisi)", b->pid, b->pidfd, invocation, b->gate);
+    return Py_BuildValue("(iisiiii)", b->pid, b->pidfd, invocation, b->gate, b->refused[LIMITS], b->refused[NICE],
+                         b->refused[OOM_SCORE_ADJ]);
 }
 
 static PyObject *outcomes(const struct batch *batch)

@@ -17,6 +17,8 @@ enum {
     NR_getgroups = 115, NR_setgroups = 116, NR_setresuid = 117, NR_getresuid = 118, NR_setresgid = 119,
     NR_getresgid = 120, NR_setpriority = 141, NR_exit_group = 231, NR_waitid = 247, NR_openat = 257,
     NR_dup3 = 292, NR_prlimit64 = 302, NR_getrandom = 318,
+    NR_capget = 125, NR_capset = 126, NR_sched_setscheduler = 144, NR_prctl = 157, NR_sched_setaffinity = 203,
+    NR_sched_getaffinity = 204, NR_ioprio_set = 251,
 };
 
 static inline long sys6(long number, long a, long b, long c, long d, long e, long f)
@@ -40,6 +42,8 @@ enum { /* include/uapi/asm-generic/unistd.h */
     NR_setresuid = 147, NR_getresuid = 148, NR_setresgid = 149, NR_getresgid = 150, NR_setsid = 157,
     NR_getgroups = 158, NR_setgroups = 159, NR_umask = 166, NR_getpid = 172, NR_socketpair = 199, NR_sendto = 206,
     NR_execve = 221, NR_prlimit64 = 261, NR_getrandom = 278,
+    NR_ioprio_set = 30, NR_capget = 90, NR_capset = 91, NR_sched_setscheduler = 119, NR_sched_setaffinity = 122,
+    NR_sched_getaffinity = 123, NR_prctl = 167,
 };
 
 static inline long sys6(long number, long a, long b, long c, long d, long e, long f)

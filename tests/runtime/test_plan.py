@@ -9,10 +9,19 @@ from pathlib import Path
 import pytest
 
 from pidward.core.model import WorkerName
-from pidward.core.spec import Execution, Limit, ServiceSpec
+from pidward.core.spec import Execution, IoPriority, Limit, Scheduler, Security, ServiceSpec
 from pidward.kernel.spawn import Failure, Ids, Plan
 from pidward.runtime.attendant import Equipment
-from pidward.runtime.plan import NOT_INHERITED, Places, PlanError, expand, explain_failure, find_program, make_plan
+from pidward.runtime.plan import (
+    NOT_INHERITED,
+    Places,
+    PlanError,
+    expand,
+    explain_failure,
+    explain_refusal,
+    find_program,
+    make_plan,
+)
 
 PLACES = Places("main", "/spool/out", "/spool/err", None, (), False, (1024, 4096))
 NAME = WorkerName("web", 3)
@@ -191,6 +200,43 @@ def test_a_number_that_is_taken(number: int) -> None:
         equipped((), ((number, 31),), (("web", 20), ("admin", 17)))
 
 
+# --- scheduling and rights
+
+
+def test_nothing_of_it_is_asked_for_by_itself() -> None:
+    made = plan()
+    assert (made.scheduler, made.cpu_affinity, made.io_priority) == (None, (), None)
+    assert (made.capabilities, made.ambient, made.no_new_privileges, made.optional) == (None, 0, False, frozenset())
+
+
+@pytest.mark.parametrize(
+    "keys, field, value",
+    [
+        ({"scheduler": Scheduler("fifo", 9)}, "scheduler", (os.SCHED_FIFO, 9)),
+        ({"scheduler": Scheduler("other")}, "scheduler", (os.SCHED_OTHER, 0)),
+        ({"cpu_affinity": (0, 3)}, "cpu_affinity", (0, 3)),
+        ({"io_priority": IoPriority("realtime", 0)}, "io_priority", 1 << 13),
+        ({"io_priority": IoPriority("best-effort", 6)}, "io_priority", 2 << 13 | 6),
+        ({"io_priority": IoPriority("idle")}, "io_priority", 3 << 13),
+        ({"security": Security(capabilities=())}, "capabilities", 0),
+        ({"security": Security(capabilities=("chown", "net_bind_service", "chown"))}, "capabilities", 1 | 1 << 10),
+        ({"security": Security(ambient=("checkpoint_restore",))}, "ambient", 1 << 40),
+        ({"security": Security(no_new_privileges=True)}, "no_new_privileges", True),
+        ({"optional": ("nice", "security")}, "optional", {"nice", "capabilities", "no_new_privileges"}),
+    ],
+)
+def test_words_become_numbers(keys: dict[str, object], field: str, value: object) -> None:
+    assert getattr(make_plan(spec(**keys), NAME, PLACES, {}), field) == value
+
+
+def test_what_it_runs_without_in_one_line() -> None:
+    said = explain_refusal(spec(), NAME, Failure("nice", errno.EACCES))
+    assert said == (
+        "web/3 runs, but pidward cannot set its nice value: Permission denied (stage nice, EACCES); check "
+        "service.web.nice; going below 0 needs CAP_SYS_NICE; it is optional, so this is a warning"
+    )
+
+
 # --- failures
 
 
@@ -226,7 +272,8 @@ def test_a_failure_in_one_line(failure: Failure, said: str) -> None:
 
 
 STAGES = ["clone", "cgroup", "stdin", "stdout", "stderr", "session", "cwd", "limits", "nice", "oom_score_adj", "gate",
-          "ids", "exec", "descriptor", "descriptors"]  # fmt: skip
+          "ids", "exec", "descriptor", "descriptors",
+          "scheduler", "cpu_affinity", "io_priority", "capabilities", "no_new_privileges"]  # fmt: skip
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -46,6 +46,13 @@ class Plan(NamedTuple):
     join: tuple[bytes, ...] = ()  # v1 directories to enter before exec
     gated: bool = False  # wait for Gate.open before ids, join and exec
     descriptors: tuple[tuple[int, int], ...] = ()  # number there, at least 3, and ours, borrowed at each spawn
+    scheduler: tuple[int, int] | None = None  # SCHED_ number, priority
+    cpu_affinity: tuple[int, ...] = ()  # processor numbers; empty: the spawner's own
+    io_priority: int | None = None  # as ioprio_set(2) takes it
+    capabilities: int | None = None  # bits: all that the process and its children can ever have
+    ambient: int = 0  # bits: what a program keeps that is not root
+    no_new_privileges: bool = False
+    optional: frozenset[str] = frozenset()  # stages from "limits" on that may be refused: it runs without
 
     def with_known_names(self) -> "Plan":
         """The same without LISTEN_PIDFDID where processes have no inode."""
@@ -60,7 +67,8 @@ class Failure(NamedTuple):
     """The program was not executed.
 
     stage: "clone" (no process could be made: a shortage, whatever ran short), "descriptors", "cgroup", "stdin",
-        "stdout", "stderr", "session", "cwd", "limits", "nice", "oom_score_adj", "gate", "ids" or "exec".
+        "stdout", "stderr", "session", "cwd", "limits", "nice", "oom_score_adj", "gate",
+        "scheduler", "cpu_affinity", "io_priority", "capabilities", "ids", "no_new_privileges" or "exec".
     errno: exactly what the kernel said; ESRCH with "gate" when the process ended before it reached exec.
     """
 
@@ -75,11 +83,12 @@ class Gate:
     ask ``result`` each time.
     """
 
-    __slots__ = ("_fd", "_reached", "_result")
+    __slots__ = ("_fd", "_reached", "_result", "refused")
 
     def __init__(self, fd: int) -> None:
         """Take a non-blocking message socket whose other end the shim holds."""
         self._fd = fd
+        self.refused: list[Failure] = []  # of the plan's optional stages; all of them once there is a result
         self._reached = False
         self._result: Literal[True] | Failure | None = None
 
@@ -106,12 +115,18 @@ class Gate:
         return self._result
 
     def _take(self, record: bytes) -> None:
-        """A record is an errno and a stage; errno 0 comes just before execve, which closes the other end."""
+        """A record is an errno and a stage; errno 0 comes just before execve, which closes the other end.
+
+        Below 0 it is what was refused and is done without. Capabilities are set in two steps, and count once.
+        """
         if not record:
             self._result = True if self._reached else Failure("gate", errno.ESRCH)
             return
-        number, stage = int.from_bytes(record[:4], sys.byteorder), record[4:].rstrip(b"\0").decode()
-        if number:
+        number, stage = int.from_bytes(record[:4], sys.byteorder, signed=True), record[4:].rstrip(b"\0").decode()
+        if number < 0:
+            if all(failure.stage != stage for failure in self.refused):
+                self.refused.append(Failure(stage, -number))
+        elif number:
             self._result = Failure(stage, number)
         else:
             self._reached = True
@@ -128,8 +143,10 @@ class Started(NamedTuple):
 
     gate: None: the program already runs. Else the caller owns it, opens it if the plan was gated, and learns from it
         whether the program runs.
+    refused: optional stages that were refused so far; the gate, if there is one, has the others.
     """
 
     pidfd: Pidfd
     invocation: str  # the INVOCATION_ID it was given, 32 hex digits; "" when the plan has none
     gate: Gate | None
+    refused: tuple[Failure, ...] = ()

@@ -23,7 +23,9 @@ else:
 
 __all__ = ["Failure", "Gate", "Ids", "Plan", "Prepared", "Spawner", "Started", "native_is_built"]
 
+ALL_CAPABILITIES = 2**64 - 1
 SHIM = os.fsencode(os.path.join(os.path.dirname(os.path.dirname(__file__)), "native", "shim"))
+_REFUSABLE = ("limits", "nice", "oom_score_adj")  # what the native part sets itself, as numbered in birth.h
 _NO_GATE, _OPEN_GATE, _CLOSED_GATE = range(3)
 
 
@@ -84,8 +86,8 @@ class Spawner:
 
         Blocks until each is in execve, past what can fail, or at its gate, but lets other threads run; for some
         microseconds more /proc/PID/cmdline and environ may read empty. On the pure-Python rung it does not wait for
-        anything, and every ``Started`` has a gate, opened at once if the plan was not gated; so have plans with ids
-        or join on the native rung.
+        anything, and every ``Started`` has a gate, opened at once if the plan was not gated; so have plans with
+        join, ids, or attributes named after them on the native rung.
 
         Args:
             batch: each at most once.
@@ -123,13 +125,16 @@ class _Native:
         born_in, join = plan.cgroup or b"", plan.join
         if born_in and not self._into_cgroup:
             born_in, join = b"", (born_in, *join)
-        if plan.gated or plan.ids or join:
-            argv = (b"pidward-shim", b"%d" % gate_number, _spelled(plan.ids), *join, b"", path, *argv)
+        attributes = _attributes(plan)
+        if plan.gated or attributes or join:
+            argv = (b"pidward-shim", b"%d" % gate_number, *join, b"", *attributes, b"", path, *argv)
             path, gate = SHIM, _CLOSED_GATE if plan.gated else _OPEN_GATE
+        optional = sum(1 << i for i, stage in enumerate(_REFUSABLE) if stage in plan.optional)
         score = b"" if plan.oom_score_adj is None else b"%d" % plan.oom_score_adj
         return _spawn.Prepared(
             path, argv, plan.env, plan.cwd or b"", plan.umask, plan.stdin, plan.stdout, plan.stderr,
             plan.limits, plan.nice, score, born_in, plan.descriptors, gate, gate_number,
+            optional,
         )  # fmt: skip
 
     def spawn(self, batch: Sequence[Prepared], threads: int) -> list[Started | Failure]:
@@ -141,13 +146,34 @@ class _Native:
         os.close(self._placeholder)
 
 
-def _spelled(ids: Ids | None) -> bytes:
-    """How the shim reads ids."""
-    return b" ".join(b"%d" % number for number in (ids.uid, ids.gid, *ids.groups)) if ids else b""
+def _attributes(plan: Plan) -> list[bytes]:
+    """What the shim has to set, spelled as it reads it."""
+    words: list[bytes] = []
+
+    def add(name: str, *numbers: int, stage: str = "") -> None:
+        mark = "?" if (stage or name) in plan.optional else ""
+        words.append(" ".join((name + mark, *map(str, numbers))).encode())
+
+    if plan.scheduler is not None:
+        add("scheduler", *plan.scheduler)
+    if plan.cpu_affinity:
+        add("cpu_affinity", *plan.cpu_affinity)
+    if plan.io_priority is not None:
+        add("io_priority", plan.io_priority)
+    if plan.capabilities is not None or plan.ambient:
+        add("capabilities", ALL_CAPABILITIES if plan.capabilities is None else plan.capabilities, plan.ambient)
+    if plan.ids is not None:
+        add("ids", plan.ids.uid, plan.ids.gid, *plan.ids.groups)
+    if plan.ambient:
+        add("ambient", plan.ambient, stage="capabilities")
+    if plan.no_new_privileges:
+        add("no_new_privileges")
+    return words
 
 
-def _outcome(raw: tuple[str, int] | tuple[int, int, str, int]) -> Started | Failure:
+def _outcome(raw: tuple[str, int] | tuple[int, int, str, int, int, int, int]) -> Started | Failure:
     if len(raw) == 2:
         return Failure(*raw)
-    pid, pidfd, invocation, gate = raw
-    return Started(Pidfd.take(pidfd, pid), invocation, Gate(gate) if gate >= 0 else None)
+    pid, pidfd, invocation, gate, *errors = raw
+    refused = tuple(Failure(stage, error) for stage, error in zip(_REFUSABLE, errors, strict=True) if error)
+    return Started(Pidfd.take(pidfd, pid), invocation, Gate(gate) if gate >= 0 else None, refused)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pidward.core.model import WorkerName
-from pidward.core.spec import Execution, Limit, ServiceSpec
+from pidward.core.spec import Execution, Limit, Security, ServiceSpec
 from pidward.kernel.limits import RESOURCES, UNLIMITED
 from pidward.kernel.spawn import Failure, Ids, Plan
 from pidward.runtime.attendant import Equipment
@@ -76,7 +76,7 @@ def make_plan(
     env = _environment(execution, name, places.instance, user, inherited) | _equipment_env(equipment)
     argv = [expand(word, name.number) for word in execution.command]
     cwd = expand(execution.working_dir, name.number) if execution.working_dir else None
-    return Plan(
+    plan = Plan(
         path=os.fsencode(find_program(argv[0], env.get("PATH", os.defpath))),
         argv=tuple(map(_encoded, argv)),
         env=tuple(_encoded(f"{k}={v}") for k, v in env.items()),
@@ -94,6 +94,16 @@ def make_plan(
         gated=places.gated,
         descriptors=_descriptors(spec, equipment),
     )
+    if not _has_attributes(execution):
+        return plan
+    from pidward.runtime.attributes import with_attributes  # noqa: PLC0415 - few services have any
+
+    return with_attributes(plan, spec)
+
+
+def _has_attributes(execution: Execution) -> bool:
+    asked = (execution.scheduler, execution.cpu_affinity, execution.io_priority, execution.optional)
+    return any(asked) or execution.security != Security()
 
 
 @lru_cache(maxsize=4096)
@@ -226,6 +236,20 @@ _STAGES = {
     "limits": ("set its limits", "check service.{service}.limits; raising a hard limit needs CAP_SYS_RESOURCE"),
     "nice": ("set its nice value", "check service.{service}.nice; going below 0 needs CAP_SYS_NICE"),
     "oom_score_adj": ("set oom_score_adj", "check service.{service}.oom_score_adj; lowering needs CAP_SYS_RESOURCE"),
+    "scheduler": ("set its scheduling policy", "check service.{service}.scheduler; fifo and rr need CAP_SYS_NICE"),
+    "cpu_affinity": (
+        "be bound to its processors",
+        "check service.{service}.cpu_affinity; each must be there, and allowed to pidward itself",
+    ),
+    "io_priority": ("set its io priority", "check service.{service}.io_priority; realtime needs CAP_SYS_NICE"),
+    "capabilities": (
+        "set its capabilities",
+        "check service.{service}.security; taking some away needs CAP_SETPCAP, ambient ones must be pidward's own",
+    ),
+    "no_new_privileges": (
+        "give up new privileges",
+        "check service.{service}.security.no_new_privileges; a system call filter may forbid it",
+    ),
     "ids": ("become its user and groups", "check service.{service}.user; changing user needs root"),
     "descriptor": ("be held", "pidward's limit of open files (nofile) is reached: raise it, or run fewer workers"),
     "clone": ("be born", "the system is short of processes, descriptors or memory; it is tried again"),
@@ -245,6 +269,11 @@ def explain_failure(spec: ServiceSpec, name: WorkerName, failure: Failure) -> st
     words = {"service": spec.name, "cwd": repr(expand(spec.execution.working_dir or ".", name.number))}
     why = os.strerror(failure.errno)
     return f"cannot {doing.format(**words)}: {why} {stage}; {advice.format(**words)}"
+
+
+def explain_refusal(spec: ServiceSpec, name: WorkerName, failure: Failure) -> str:
+    """Say in one line what a worker runs without, because it is optional."""
+    return f"{name} runs, but pidward {explain_failure(spec, name, failure)}; it is optional, so this is a warning"
 
 
 def _why_not_executed(spec: ServiceSpec, number: int) -> str:

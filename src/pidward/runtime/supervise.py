@@ -31,7 +31,7 @@ from pidward.logs.inherit import own_streams
 from pidward.runtime.attendant import Equipment, Successor, Surroundings
 from pidward.runtime.attendants import Attendants
 from pidward.runtime.loop import READ, Loop, Watch
-from pidward.runtime.plan import Places, PlanError, explain_failure, make_plan
+from pidward.runtime.plan import Places, PlanError, explain_failure, explain_refusal, make_plan
 from pidward.runtime.seat import Seat, Tree
 from pidward.runtime.trees import LOOK_AGAIN, Trees
 from pidward.store.store import Store
@@ -309,12 +309,18 @@ class Supervision:
         seat.pidfd = result.pidfd
         seat.watch = self._loop.watch(result.pidfd.fileno(), READ, lambda _events: self._died(seat))
         self._trees.born(seat, result.invocation)
+        self._warn(seat, result.refused)
         if result.gate is not None:
             seat.gate = result.gate
             seat.gate_watch = self._loop.watch(result.gate.fileno(), READ, lambda _events: self._gate_spoke(seat))
             if self._trees.birth(seat.tree).gated:
                 self._gates.append(seat)
         self.feed(on.Spawned(seat.name, result.pidfd.id, running=result.gate is None))
+
+    def _warn(self, seat: Seat, refused: Iterable[Failure]) -> None:
+        """Say what a worker has to run without."""
+        for failure in refused:
+            self.note("warning", seat.name, explain_refusal(self._core.spec(seat.name), seat.name, failure))
 
     def _spawn_failed(self, seat: Seat, failure: Failure) -> None:
         seat.prepared = None  # the world may have changed: look again before the next try
@@ -337,6 +343,7 @@ class Supervision:
         result = seat.gate.result()
         if result is None:
             return
+        self._warn(seat, seat.gate.refused)
         seat.close_gate()
         if isinstance(result, Failure):
             seat.failure = result  # its end follows, and says less
