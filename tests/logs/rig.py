@@ -1,11 +1,14 @@
 """A pump process to play with, and programs that write into spools."""
 
+import gzip
 import marshal
 import os
 import select
 import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +27,7 @@ class Rig:
     """State directory and pump. What a failed test leaves running is ended by ``end_all``."""
 
     running: ClassVar[list["Rig"]] = []
+    held: ClassVar[list[int]] = []
 
     def __init__(self, state_dir: Path) -> None:
         self.state = state_dir
@@ -32,6 +36,7 @@ class Rig:
         self.spools.mkdir(parents=True, exist_ok=True)
         self.heard: list[tuple[object, ...]] = []
         self.pump: Pidfd | None = None
+        self._pipes: dict[str, int] = {}
         self._told: list[tuple[Any, ...]] = []
         self._socket: socket.socket | None = None
 
@@ -44,12 +49,40 @@ class Rig:
         for message in self._told:
             self._send(message)
 
-    def keep(self, *streams: str, max_size: int = 0, keep: int = 3, spool_limit: int = 256 << 20) -> None:
+    def keep(
+        self, *streams: str, max_size: int = 0, keep: int = 3, spool_limit: int = 256 << 20, max_age_ns: int = 0,
+        is_stream: bool = False, compress: bool = False, is_json: bool = False, also: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         """Have streams moved."""
+        fields = (str(self.logs), max_size, keep, spool_limit, max_age_ns, is_stream, compress, is_json, also)
+        for stream in streams if is_stream else ():
+            self.hold_pipe(stream)
         for i in range(0, len(streams), 100):
-            message = ("keep", (str(self.logs), max_size, keep, spool_limit), list(streams[i : i + 100]))
+            message = ("keep", fields, list(streams[i : i + 100]))
             self._told.append(message)
             self._send(message)
+
+    def hold_pipe(self, stream: str) -> None:
+        """Make and hold a FIFO, as the client does."""
+        path = self.pipe(stream)
+        if stream not in self._pipes:
+            os.mkfifo(path)
+            self._pipes[stream] = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+            Rig.held.append(self._pipes[stream])
+
+    def pipe(self, stream: str) -> Path:
+        return Path(layout.pipe_path(str(self.spools), stream))
+
+    @contextmanager
+    def writer(self, stream: str) -> Iterator[int]:
+        """The descriptor that a worker writes to."""
+        path = self.pipe(stream) if stream in self._pipes else self.spool(stream)
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK)
+        os.set_blocking(fd, True)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def forget(self, *streams: str) -> None:
         """Retire spools, as the client does."""
@@ -72,18 +105,17 @@ class Rig:
     def whole_log(self, stream: str) -> bytes:
         """All that is in the log files, oldest first."""
         newest = self.log(stream)
-        ages = [int(path.suffix[1:]) for path in self.logs.glob(f"{newest.name}.*")]
-        paths = [self.log(stream, age) for age in sorted(ages, reverse=True)] + [newest] * newest.exists()
-        return b"".join(path.read_bytes() for path in paths)
+        ages = {
+            int(path.name.removesuffix(".gz").rpartition(".")[2]) for path in self.logs.glob(f"{newest.name}.[0-9]*")
+        }
+        old = b"".join(content(self.log(stream, age)) for age in sorted(ages, reverse=True))
+        return old + (newest.read_bytes() if newest.exists() else b"")
 
     def append(self, stream: str, data: bytes) -> None:
         """Write as a worker would."""
-        fd = os.open(self.spool(stream), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        try:
+        with self.writer(stream) as fd:
             while data:
                 data = data[os.write(fd, data) :]
-        finally:
-            os.close(fd)
 
     def drain(self) -> None:
         """Wait until the pump has moved what is written now."""
@@ -134,10 +166,46 @@ class Rig:
         """Kill the pumps that still run."""
         for rig in list(cls.running):
             rig.kill()
+        for fd in cls.held:
+            os.close(fd)
+        cls.held.clear()
 
     def _send(self, message: tuple[Any, ...]) -> None:
         if self._socket is not None:
             self._socket.send(marshal.dumps(message))
+
+
+def content(path: Path) -> bytes:
+    """What is in a log file, compressed or not."""
+    return path.read_bytes() if path.exists() else gzip.decompress(Path(layout.compressed(str(path))).read_bytes())
+
+
+def pause(seconds: float) -> None:
+    """Let time pass where its passing is what is tested, and nothing is waited for."""
+    time.sleep(seconds)  # noqa: TID251 - see above
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Look until it holds; for what nothing tells of."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to hold"
+        pause(0.01)
+
+
+def rest(rig: Rig) -> None:
+    """Wait until the pump sleeps without a timeout."""
+    before, deadline = -1, time.monotonic() + 10
+    while switches(rig) != before:
+        assert time.monotonic() < deadline, "it never sleeps"
+        before = switches(rig)
+        pause(0.3)
+
+
+def switches(rig: Rig) -> int:
+    assert rig.pump is not None
+    status = Path(f"/proc/{rig.pump.id.pid}/status").read_text()
+    return sum(int(line.split()[1]) for line in status.splitlines() if "ctxt_switches" in line)
 
 
 def numbered(first: int, count: int, width: int = 60) -> bytes:

@@ -16,7 +16,7 @@ from pidward.kernel.helper import start_helper
 from pidward.kernel.inotify import Inotify
 from pidward.kernel.wait import reap, wait_exit
 from pidward.logs.pump import Pump
-from tests.logs.rig import Rig, numbered, numbers
+from tests.logs.rig import Rig, numbered, numbers, pause, rest, switches
 
 SIGSTOP, SIGCONT = 19, 18
 
@@ -427,23 +427,3 @@ def test_a_full_disk_is_survived_and_nothing_is_lost_when_there_is_space_again(t
     if status.code == 77:
         pytest.skip("CAP_SYS_ADMIN: no mount namespace for a small disk")
     assert status.code == 0, (tmp_path / "said").read_text()
-
-
-def pause(seconds: float) -> None:
-    """Let time pass where its passing is what is tested, and nothing is waited for."""
-    time.sleep(seconds)  # noqa: TID251 - see above
-
-
-def rest(rig: Rig) -> None:
-    """Wait until the pump sleeps without a timeout."""
-    before, deadline = -1, time.monotonic() + 10
-    while switches(rig) != before:
-        assert time.monotonic() < deadline, "it never sleeps"
-        before = switches(rig)
-        pause(0.3)
-
-
-def switches(rig: Rig) -> int:
-    assert rig.pump is not None
-    status = Path(f"/proc/{rig.pump.id.pid}/status").read_text()
-    return sum(int(line.split()[1]) for line in status.splitlines() if "ctxt_switches" in line)

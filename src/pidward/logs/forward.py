@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 PLACES = {"journal": "/run/systemd/journal/socket", "syslog": "/dev/log"}
 QUEUE_LIMIT = 4 << 20
 """Bytes that wait for one service."""
-MOST = {"journal": 1 << 20, "syslog": 8000}
+LONGEST = 1 << 20
+MOST = {"journal": LONGEST, "syslog": 8000}
 """A longer line is cut into pieces; 8 KiB is what rsyslog takes."""
 RETRY = 1.0
 """Seconds between tries to reach a service that is not there."""
@@ -141,8 +142,9 @@ class Forward:
         self._rest = lines.pop()
         for line in lines:
             self._send(line)
-        if len(self._rest) >= MOST["journal"]:
-            self.flush()
+        while len(self._rest) >= LONGEST:
+            piece, self._rest = self._rest[:LONGEST], self._rest[LONGEST:]
+            self._send(piece)
 
     def flush(self) -> None:
         """Send what there is of the last line."""

@@ -88,6 +88,11 @@ class Mover:
             self._position, self._punched = self._first_data(0, spool.st_size), 0
         return spool.st_size - self._position
 
+    @property
+    def is_unused(self) -> bool:
+        """Nobody has ever written anything to this spool."""
+        return self._position == 0 and not self.dropped
+
     def move(self, wall_ns: int, most: int) -> int:
         """Move what is there, at most about ``most`` bytes; returns how many bytes of the spool were moved.
 

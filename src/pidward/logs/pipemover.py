@@ -2,8 +2,8 @@
 
 The supervisor holds the FIFO open, so a pump that dies neither ends the worker nor loses what is in the FIFO: the next
 pump opens it by its path. Text is moved by splice(2), which has it in the FIFO or in the file at any moment. Where the
-bytes must be looked at (to rotate at the end of a line, and for JSON) they are read, and what a pump held that is
-killed in just that moment is lost.
+bytes must be looked at they are read, and what a pump held that is killed in just that moment is lost: 4 KiB of text
+when it rotates at the end of a line, 128 KiB of what becomes JSON.
 """
 
 import fcntl
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FIONREAD = 0x541B
 BUSY = 4096
 """Bytes found at once that say that more is about to come."""
+SIP = 4096
+"""Bytes read at once to find the end of a line: no more of text is ever held in memory."""
 
 
 class PipeMover:
@@ -94,7 +96,7 @@ class PipeMover:
                 if not _cannot_splice(error):
                     raise
                 self._splices = False
-        data = os.read(self._pipe, BUFFER_SIZE - len(self._rest))
+        data = os.read(self._pipe, SIP if self._dress is None else BUFFER_SIZE - len(self._rest))
         self._rest += data
         self._write_rest(wall_ns)
         return len(data)

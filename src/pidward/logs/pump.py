@@ -288,6 +288,8 @@ class Pump:
         if mover.trouble:
             self._trouble("hole", f"{mover.trouble}; spools keep their space.")
         del self._growing[stream]
+        if mover.is_unused:  # so is most of stderr; it is opened when the first byte comes
+            self._close(stream)
 
     def _rest_pipe(self, stream: str, mover: "Any") -> None:
         del self._growing[stream]

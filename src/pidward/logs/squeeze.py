@@ -1,7 +1,7 @@
 """Compressed log files: gzip files that any tool reads, with the times of their lines in front.
 
 A file of a log loses its inode by compression, and with it what the index says of it. So its steps are put into extra
-fields of empty gzip members before the data: zlib-compressed pairs of (bytes, milliseconds) since the step before.
+fields of empty gzip members before the data: zlib-compressed pairs of (bytes, nanoseconds) since the step before.
 
 The work is done in a thread of the lowest priority; deflate lets go of the interpreter. It writes a file beside the
 log that gets its name when it is whole, and by the pump's own thread, so that no rotation comes in between.
@@ -36,7 +36,7 @@ class Squeezer:
     def __init__(self) -> None:
         self._done = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._wanted: dict[str, str] = {}  # log, and its index
-        self._log, self._inode, self.trouble = "", 0, ""
+        self._log, self._source, self.trouble = "", -1, ""
 
     def fileno(self) -> int:
         """Readable when ``go_on`` has something to do."""
@@ -57,9 +57,11 @@ class Squeezer:
         log, self._log = self._log, ""
         try:
             if not self.trouble:
-                install_compressed(log, self._inode)
+                install_compressed(log, os.fstat(self._source).st_ino)
         except OSError as error:
             self.trouble = _explain(log, error)
+        finally:
+            os.close(self._source)  # and not before: its inode number would be free for another file
         if self.trouble:
             self._wanted.pop(log, None)  # tried again after the next rotation
         self._begin()
@@ -77,7 +79,7 @@ class Squeezer:
                 if path is None:
                     del self._wanted[log]
                     continue
-                source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                self._source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             except OSError as error:
                 del self._wanted[log]
                 self.trouble = _explain(log, error)
@@ -86,8 +88,8 @@ class Squeezer:
                 steps = os.open(index_path, os.O_RDONLY | os.O_CLOEXEC)  # stays as it is, also when it is pruned
             except OSError:
                 steps = -1
-            self._log, self._inode, self.trouble = log, os.fstat(source).st_ino, ""
-            _thread.start_new_thread(self._work, (source, steps))
+            self._log, self.trouble = log, ""
+            _thread.start_new_thread(self._work, (self._source, steps))
 
     def _work(self, source: int, steps: int) -> None:
         try:
@@ -96,7 +98,6 @@ class Squeezer:
         except OSError as error:
             self.trouble = _explain(self._log, error)
         finally:
-            os.close(source)
             if steps >= 0:
                 os.close(steps)
             os.eventfd_write(self._done, 1)
@@ -141,9 +142,9 @@ def _steps_of(steps: int, inode: int) -> "list[bytes]":
     for first in range(0, len(run) or 1, _STEPS):
         pairs = []
         for record in run[first : first + _STEPS]:
-            now = record.wall_ns // 1_000_000
-            pairs.append(_PAIR.pack(record.log_end - end, max(0, now - wall)))
-            end, wall = record.log_end, max(wall, now)
+            later = max(wall, record.wall_ns)
+            pairs.append(_PAIR.pack(record.log_end - end, later - wall))
+            end, wall = record.log_end, later
         content = _FILE.pack(inode) + zlib.compress(b"".join(pairs))
         members.append(_HEAD.pack(_MAGIC, 0, 0, _UNIX, len(content) + 4, b"P", b"W", len(content)) + content + _EMPTY)
     return members
@@ -164,8 +165,8 @@ def read_steps(fd: int) -> "tuple[int, list[int], list[int]]":
         content = os.pread(fd, length, at + _HEAD.size)
         at += _HEAD.size + length + len(_EMPTY)
         inode = _FILE.unpack_from(content)[0]
-        for size, milliseconds in _PAIR.iter_unpack(zlib.decompress(content[_FILE.size :])):
-            end, wall = end + size, wall + milliseconds
+        for size, later in _PAIR.iter_unpack(zlib.decompress(content[_FILE.size :])):
+            end, wall = end + size, wall + later
             ends.append(end)
-            walls.append(wall * 1_000_000)
+            walls.append(wall)
     return inode, ends, walls

@@ -51,7 +51,7 @@ class Undress:
         try:
             fields = json.loads(data)
             exact = fields.get("base64")
-            raw = fields["message"].encode() if exact is None else a2b_base64(exact)
+            raw = fields["message"].encode() if exact is None else a2b_base64(exact, strict_mode=True)
         except (ValueError, KeyError, AttributeError, TypeError):
             return data, False
         return raw, fields.get("partial") is True
