@@ -13,7 +13,7 @@ from pidward.core import events as on
 from pidward.core.model import Phase, Source, Wanted, WorkerName
 from pidward.core.spec import RestartPolicy
 from pidward.core.units import Seconds
-from pidward.core.worker import KILL_AGAIN
+from pidward.core.transitions import KILL_AGAIN
 from pidward.kernel import ending
 from pidward.kernel.cgroup import Located, look_for
 from pidward.kernel.errors import Exhausted
@@ -289,7 +289,7 @@ def test_a_kill_is_repeated_while_somebody_lives(bench: Bench, monkeypatch: pyte
     hangs = [True]
     monkeypatch.setattr(ending, "_ended", None)  # look by is_populated
     monkeypatch.setattr(kind, "is_populated", lambda _self: hangs[0])
-    monkeypatch.setattr("pidward.core.worker.KILL_AGAIN", Seconds(0.05))
+    monkeypatch.setattr("pidward.core.transitions.KILL_AGAIN", Seconds(0.05))
     kills: list[int] = []
     monkeypatch.setattr(kind, "kill", lambda _self: kills.append(1))
     at_gate(bench).signal(signal.SIGKILL)

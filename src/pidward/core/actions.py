@@ -61,10 +61,17 @@ class Finish(NamedTuple):
     status: ExitStatus | None = None
 
 
+class Note(NamedTuple):
+    """Remember something worth knowing that is no transition: a skipped run, how far a rolling restart came."""
+
+    worker: WorkerName | None
+    text: str
+
+
 class StopAll(NamedTuple):
     """A worker gave up for good and its policy is to take everything down with it. Obeyed inside the core."""
 
     reason: str
 
 
-Action = Record | Spawn | Signal | Kill | PreStop | Finish | StopAll
+Action = Record | Spawn | Signal | Kill | PreStop | Finish | Note | StopAll

@@ -1,9 +1,10 @@
 """What differs between two configurations, and what that means for running workers."""
 
 import enum
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from pidward.core.spec import Configuration, Execution, ServiceSpec
+from pidward.core.spec import Configuration, Execution, ProbeKind, ServiceSpec
 
 
 class Consequence(enum.Enum):
@@ -14,6 +15,45 @@ class Consequence(enum.Enum):
     RESTART = "restarting"
     SCALE = "scaled"
     ADOPT = "changed in place"
+
+
+class Effect(NamedTuple):
+    """What a change of one field does to workers that run. ``adopted``: how, when it needs no restart."""
+
+    consequence: Consequence
+    adopted: str = ""
+
+
+_RESTART = Effect(Consequence.RESTART)
+_NEXT_START = Effect(Consequence.ADOPT, "counts from the next start on")
+_NEXT_STOP = Effect(Consequence.ADOPT, "counts from the next stop on")
+_NEXT_END = Effect(Consequence.ADOPT, "counts from the next end on")
+
+EFFECTS: Mapping[str, Effect] = {
+    **dict.fromkeys(Execution._fields, _RESTART),
+    "workers": Effect(Consequence.SCALE),
+    "type": _RESTART,
+    "depends_on": _NEXT_START,
+    "group": _NEXT_END,
+    "ready": Effect(Consequence.ADOPT, "asked from now on; what the process must be told at its start needs a restart"),
+    "ready_timeout": _NEXT_START,
+    "alive": Effect(Consequence.ADOPT, "asked from now on"),
+    "watchdog": _RESTART,  # it was told by WATCHDOG_USEC how often to call
+    "notify": _RESTART,
+    "fd_store": Effect(Consequence.ADOPT, "the new limit holds at once"),
+    "pid_file": _NEXT_START,
+    "on_demand": _NEXT_END,
+    "schedule": Effect(Consequence.ADOPT, "the next run follows the new one"),
+    "restart": _NEXT_END,
+    "stop": _NEXT_STOP,
+    "reload": Effect(Consequence.ADOPT, "counts from the next reload on"),
+    "resources": Effect(Consequence.ADOPT, "written to the cgroup"),
+    "logs": Effect(Consequence.ADOPT, "followed by the log pump; another mode from the next start on"),
+    "autostart": Effect(Consequence.ADOPT, "counts when pidward is started"),
+    "essential": _NEXT_END,
+    "rolling": Effect(Consequence.ADOPT, "counts for this change already"),
+}
+"""What each field of ServiceSpec and Execution asks for. Those that only tell where a thing is written are left out."""
 
 
 class Change(NamedTuple):
@@ -38,18 +78,24 @@ def compare(old: Configuration, new: Configuration) -> list[Change]:
 def _compare_service(old: ServiceSpec | None, new: ServiceSpec) -> list[Change]:
     if old is None:
         return [Change(new.name, Consequence.ADD, f"{new.workers} worker{'s' * (new.workers != 1)}")]
+    fields = [*_differing(old.execution, new.execution), *_differing(old, new)]
+    effects = {field: EFFECTS[field].consequence for field in fields if field in EFFECTS}
+    if _told_at_start(old) != _told_at_start(new):
+        effects.update((field, Consequence.RESTART) for field in ("ready", "fd_store") if field in effects)
     changes = []
-    if old.workers != new.workers:
-        changes.append(Change(new.name, Consequence.SCALE, f"{old.workers} -> {new.workers}"))
-    if old.execution != new.execution:
-        changes.append(Change(new.name, Consequence.RESTART, _differing(old.execution, new.execution)))
-    if old.logs != new.logs:  # the running process holds its spool open
-        changes.append(Change(new.name, Consequence.ADOPT, "logs"))
-    kept = [f for f in ("ready", "restart", "stop", "autostart") if getattr(old, f) != getattr(new, f)]
-    if kept:
-        changes.append(Change(new.name, Consequence.ADOPT, ", ".join(kept)))
+    for consequence in (Consequence.SCALE, Consequence.RESTART, Consequence.ADOPT):
+        names = [field for field, its in effects.items() if its is consequence]
+        if names:
+            detail = f"{old.workers} -> {new.workers}" if consequence is Consequence.SCALE else ", ".join(names)
+            changes.append(Change(new.name, consequence, detail))
     return changes
 
 
-def _differing(old: Execution, new: Execution) -> str:
-    return ", ".join(field for field in Execution._fields if getattr(old, field) != getattr(new, field))
+def _differing(old: Any, new: Any) -> list[str]:
+    return [field for field in old._fields if getattr(old, field) != getattr(new, field)]
+
+
+def _told_at_start(spec: ServiceSpec) -> tuple[object, ...]:
+    """What a process learns about notifying by its environment and descriptors."""
+    by_fd = spec.ready is not None and spec.ready.kind is ProbeKind.FD
+    return spec.notifies, spec.fd_store > 0, spec.ready if by_fd else None

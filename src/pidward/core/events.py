@@ -75,6 +75,28 @@ class RestartAsked(NamedTuple):
     by: str
 
 
+class Reconsidered(NamedTuple):
+    """What held this worker back is not as it was; told by the core itself. ``why`` is the reason if it starts."""
+
+    worker: WorkerName
+    why: str
+
+
+class Abandoned(NamedTuple):
+    """The worker's group gave up; told by the core itself. Ends what runs, and fails what does not run."""
+
+    worker: WorkerName
+    why: str
+
+
+class StopsAsked(NamedTuple):
+    """Somebody wants several workers down: those that need others before these, the last of the file first."""
+
+    workers: tuple[WorkerName, ...]
+    by: str
+    at_once: bool = False
+
+
 class ShutdownAsked(NamedTuple):
     """The whole supervisor is to stop its workers, in reverse order, and end. Wanted states stay as they are."""
 
@@ -188,6 +210,7 @@ class RollAsked(NamedTuple):
 WorkerEvent = (
     Spawned | Executed | SpawnFailed | Exited | TreeEmptied | Elapsed | StartAsked | StopAsked | RestartAsked
     | Ready | Unready | Unhealthy | MainChanged | Extended | Announced | Forgiven | PreStopEnded
+    | Reconsidered | Abandoned
 )  # fmt: skip
 ServiceEvent = Due | Demanded | ScaleAsked | RollAsked
-Event = WorkerEvent | ServiceEvent | ShutdownAsked | Reconfigured
+Event = WorkerEvent | ServiceEvent | StopsAsked | ShutdownAsked | Reconfigured

@@ -112,6 +112,7 @@ class Phase(enum.Enum):
     """What a worker is doing now. What it should be doing is ``Worker.wanted``."""
 
     STOPPED = "stopped"  # no process, and none is wanted
+    WAITING = "waiting"  # no process; waits for others, its schedule or a connection, then starts
     STARTING = "starting"  # a spawn was asked for; the program does not run yet
     RUNNING = "running"  # the program runs and is not ready yet
     READY = "ready"  # the program runs and may serve
@@ -161,6 +162,14 @@ class Worker(NamedTuple):
     restarts: int = 0  # automatic starts after an end, ever
     again: bool = False  # a restart was asked for: start when the present process is gone
     last_exit: ExitStatus | None = None
+    fault: str = ""  # why the present or the last process has failed, whatever its exit status says
+    held: bool = False  # WAITING: its start is decided, and only others are in the way
+    daemon: bool = False  # FORKING: the main process is known
+
+    @property
+    def is_idle(self) -> bool:
+        """It has nothing to do until its schedule or a connection says so; that is as it should be."""
+        return self.phase is Phase.WAITING and not self.held
 
 
 class EventRow(NamedTuple):

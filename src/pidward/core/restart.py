@@ -24,12 +24,13 @@ def is_success(policy: RestartPolicy, status: ExitStatus | None) -> bool:
     return status is not None and status.cause in policy.success_codes
 
 
-def shall_restart(policy: RestartPolicy, status: ExitStatus | None) -> tuple[bool, str]:
+def shall_restart(policy: RestartPolicy, status: ExitStatus | None, fault: str = "") -> tuple[bool, str]:
     """Decide by how it ended; the start limit is another question.
 
-    The more special rule wins: never_on, then always_on, then the policy.
+    The more special rule wins: never_on, then always_on, then the policy. A ``fault`` is a failure, however it ended.
     """
-    how = describe(status)
+    how = describe(status) if status is not None or not fault else ""
+    how = "; ".join(filter(None, (fault, how)))
     cause = status.cause if status is not None else None
     if cause is not None and cause in policy.never_on:
         return False, f"{how}, which restart.never_on names"
@@ -37,7 +38,7 @@ def shall_restart(policy: RestartPolicy, status: ExitStatus | None) -> tuple[boo
         return True, f"{how}, which restart.always_on names"
     if policy.policy is RestartWhen.NEVER:
         return False, f"{how}; the restart policy is never"
-    if policy.policy is RestartWhen.ON_FAILURE and is_success(policy, status):
+    if policy.policy is RestartWhen.ON_FAILURE and not fault and is_success(policy, status):
         return False, f"{how}; the restart policy is on-failure"
     return True, how
 

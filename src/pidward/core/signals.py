@@ -15,7 +15,9 @@ _NUMBER_OF = {name: number for number, name in _NAME_OF.items()}
 _ALIASES = {"SIGIOT": "SIGABRT", "SIGCLD": "SIGCHLD", "SIGPOLL": "SIGIO"}
 _REAL_TIME = re.compile(r"SIGRT(?:MIN(?:\+([0-9]{1,2}))?|MAX(?:-([0-9]{1,2}))?)")
 
-SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGCHLD = (_NUMBER_OF["SIG" + w] for w in ("HUP", "INT", "KILL", "TERM", "CHLD"))
+SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGCHLD, SIGCONT = (
+    _NUMBER_OF["SIG" + w] for w in ("HUP", "INT", "KILL", "TERM", "CHLD", "CONT")
+)
 SIGRTMIN, SIGRTMAX = 34, 64
 """As programs see them: glibc keeps 32 and 33 for itself."""
 

@@ -1,16 +1,16 @@
 """The life of one worker.
 
-Two rules hold in this file. Everything that changes a worker's phase goes through ``_enter``, which always leaves a
-Record with the reason. And ``step`` is a function: the same worker, event and time give the same answer.
-
-An event that does not fit (the exit of a process that is not this worker's, a timer that fires early, an answer to
-a question that was withdrawn) changes nothing: facts may arrive late, and a late fact about the past is no error.
+``step`` is a function: the same worker, event and time give the same answer. An event that does not fit (the exit of
+a process that is not this worker's, a timer that fires early, an answer to a question that was withdrawn) changes
+nothing: facts may arrive late, and a late fact about the past is no error.
 
 What a worker waits for, phase by phase:
 
+    WAITING      its dependencies or its group (``Worker.held``); or its schedule or a connection
     STARTING     Spawned or SpawnFailed; at a gate, Executed
                  (so do STOPPING and KILLING when they came before the answer: ``Worker.spawning``)
-    RUNNING      its ready delay, or its end
+    RUNNING      Ready, or its ready delay, for ready_timeout at most; or its end
+                 (a FORKING service may have no known process meanwhile)
     READY        its end
     BACKING_OFF, SLOW_LANE   its delay
     STOPPING     the end of the main process (and with ``tree = "signal"`` of the tree), for the grace at most
@@ -18,323 +18,329 @@ What a worker waits for, phase by phase:
     STOPPED, COMPLETED, FAILED   somebody who asks
 """
 
-from typing import Any, assert_never
+from typing import assert_never
 
-from pidward.core.actions import Action, Kill, Record, Signal, Spawn, StopAll
-from pidward.core.events import (
-    Elapsed,
-    Executed,
-    Exited,
-    RestartAsked,
-    Spawned,
-    SpawnFailed,
-    StartAsked,
-    StopAsked,
-    TreeEmptied,
-    WorkerEvent,
+from pidward.core import events as on
+from pidward.core.actions import Kill
+from pidward.core.model import Phase, Wanted, Worker, WorkerName
+from pidward.core.restart import describe
+from pidward.core.signals import signal_name
+from pidward.core.spec import ServiceSpec, ServiceType, Tree
+from pidward.core.transitions import (
+    Step,
+    await_ready,
+    ended,
+    enter,
+    explain,
+    fork_timeout,
+    give_up,
+    is_ready_by_time,
+    kill,
+    kill_action,
+    kill_once_more,
+    serve,
+    spawn,
+    start_again,
+    start_fresh,
+    stop,
+    stop_signals,
 )
-from pidward.core.model import ExitStatus, Phase, Wanted, Worker, WorkerName
-from pidward.core.restart import describe, is_success, jittered, next_delay, recent, shall_restart
-from pidward.core.signals import SIGKILL, signal_name
-from pidward.core.spec import Exhausted, ProbeKind, ServiceSpec, Tree
-from pidward.core.units import Instant, Seconds, format_duration
+from pidward.core.units import Instant, format_duration
 
-Step = tuple[Worker, list[Action]]
-
-KILL_AGAIN = Seconds(5.0)
-"""SIGKILL is sent again after this long; it changes nothing for the dying and catches what was missed."""
+_SERVING = frozenset({Phase.RUNNING, Phase.READY})
 
 
 def new_worker(name: WorkerName, wanted: Wanted, now: Instant, reason: str = "not started yet") -> Worker:
-    """A worker that has never run."""
-    return Worker(name, wanted, Phase.STOPPED, reason, since=now)
+    """A worker that has never run; one that is wanted up and not started has nothing to do yet."""
+    return Worker(name, wanted, Phase.STOPPED if wanted is Wanted.DOWN else Phase.WAITING, reason, since=now)
 
 
-def step(worker: Worker, spec: ServiceSpec, event: WorkerEvent, now: Instant) -> Step:
-    """Take one event in: the worker afterwards, and what is to be done, in order."""
+def step(worker: Worker, spec: ServiceSpec, event: on.WorkerEvent, now: Instant, obstacle: str = "") -> Step:  # noqa: C901 - a table
+    """Take one event in: the worker afterwards, and what is to be done, in order.
+
+    Args:
+        worker: as it is.
+        spec: of its service.
+        event: what happened.
+        now: the present.
+        obstacle: why it may not start now, in plain words; empty: it may.
+    """
     match event:
-        case Exited():
-            return _exited(worker, spec, event, now)
-        case Spawned():
+        case on.Exited():
+            return _exited(worker, spec, event, now, obstacle)
+        case on.Spawned():
             return _spawned(worker, spec, event, now)
-        case Elapsed():
-            return _elapsed(worker, spec, now)
-        case TreeEmptied():
-            return _tree_emptied(worker, spec, now)
-        case Executed():
+        case on.Elapsed():
+            return _elapsed(worker, spec, now, obstacle)
+        case on.TreeEmptied():
+            return _tree_emptied(worker, spec, now, obstacle)
+        case on.Executed():
             return _executed(worker, spec, event, now)
-        case SpawnFailed():
-            return _spawn_failed(worker, spec, event, now)
-        case StartAsked():
-            return _start_asked(worker, event.by, now)
-        case StopAsked():
+        case on.SpawnFailed():
+            return _spawn_failed(worker, spec, event, now, obstacle)
+        case on.StartAsked():
+            return _start_asked(worker, event.by, now, obstacle)
+        case on.StopAsked():
             return _stop_asked(worker, spec, event, now)
-        case RestartAsked():
-            return _restart_asked(worker, spec, event, now)
+        case on.RestartAsked():
+            return _restart_asked(worker, spec, event, now, obstacle)
+        case on.Ready():
+            return _ready(worker, event, now)
+        case on.Unready():
+            return _unready(worker, event.process == worker.process, event.why, now)
+        case on.Announced():
+            return _unready(worker, event.process == worker.process, "says that it is about to end", now)
+        case on.Unhealthy():
+            return _unhealthy(worker, spec, event, now)
+        case on.MainChanged():
+            return _main_changed(worker, spec, event, now)
+        case on.Extended():
+            return _extended(worker, event), []
+        case on.Forgiven():
+            return worker._replace(starts=(), failures=0), []
+        case on.PreStopEnded():
+            return _pre_stop_ended(worker, spec, event, now)
+        case on.Reconsidered():
+            return _reconsidered(worker, spec, event.why, now, obstacle)
+        case on.Abandoned():
+            return _abandoned(worker, spec, event.why, now)
         case _:
-            return worker, []
-
-
-def _enter(
-    worker: Worker, phase: Phase, reason: str, now: Instant, status: ExitStatus | None = None, **changes: Any
-) -> tuple[Worker, Record]:
-    """The one door into a phase. ``status`` is the exit that brought us here, for the record."""
-    changes.setdefault("until", None)
-    after = worker._replace(phase=phase, reason=reason, since=now, **changes)
-    process = after.process if after.process is not None else worker.process
-    return after, Record(worker.name, worker.phase, phase, reason, after.wanted, process, status)
+            assert_never(event)
 
 
 # --- facts about the process
 
 
-def _spawned(worker: Worker, spec: ServiceSpec, event: Spawned, now: Instant) -> Step:
+def _spawned(worker: Worker, spec: ServiceSpec, event: on.Spawned, now: Instant) -> Step:
     if not worker.spawning:
         return worker, [Kill(worker.name, event.process, whole_tree=False)]  # nobody may run whom nobody knows
     worker = worker._replace(spawning=False, process=event.process, started=now)
     if worker.phase is Phase.STOPPING:  # asked to stop while the spawn was on its way
-        return worker, [_stop_signal(worker, spec)]
+        return worker, stop_signals(worker, spec)
     if worker.phase is Phase.KILLING:
-        return worker, [_kill_action(worker, spec)]
+        return worker, [kill_action(worker, spec)]
     if event.running:
-        return _serving(worker, spec, now)
-    worker, record = _enter(worker, Phase.STARTING, "waits at its gate until it is recorded", now)
+        return serve(worker, spec, now)
+    worker, record = enter(worker, Phase.STARTING, "waits at its gate until it is recorded", now)
     return worker, [record]
 
 
-def _executed(worker: Worker, spec: ServiceSpec, event: Executed, now: Instant) -> Step:
+def _executed(worker: Worker, spec: ServiceSpec, event: on.Executed, now: Instant) -> Step:
     if worker.phase is not Phase.STARTING or worker.process != event.process:
         return worker, []
-    return _serving(worker, spec, now)
+    return serve(worker, spec, now)
 
 
-def _serving(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
-    after = _ready_after(spec)
-    if after:
-        until = Instant(now + after)
-        worker, record = _enter(worker, Phase.RUNNING, "the program runs", now, until=until)
-    else:
-        worker, record = _enter(worker, Phase.READY, "the program runs", now)
-    return worker, [record]
-
-
-def _spawn_failed(worker: Worker, spec: ServiceSpec, event: SpawnFailed, now: Instant) -> Step:
+def _spawn_failed(worker: Worker, spec: ServiceSpec, event: on.SpawnFailed, now: Instant, obstacle: str) -> Step:
     at_gate = worker.phase is Phase.STARTING and worker.process is not None
     if not worker.spawning and not at_gate:
         return worker, []
-    worker = worker._replace(spawning=False, process=None, last_exit=None, failures=max(1, worker.failures))
-    if worker.wanted is Wanted.DOWN or worker.again:
-        return _ended(worker, spec, now, event.message)
-    again, why = shall_restart(spec.restart, None)
-    return _try_again(worker, spec, event.message, now) if again else _give_up(worker, f"{event.message}; {why}", now)
+    failures = max(1, worker.failures)
+    worker = worker._replace(spawning=False, process=None, last_exit=None, failures=failures, fault=event.message)
+    return ended(worker, spec, now, obstacle)
 
 
-def _exited(worker: Worker, spec: ServiceSpec, event: Exited, now: Instant) -> Step:
+def _exited(worker: Worker, spec: ServiceSpec, event: on.Exited, now: Instant, obstacle: str) -> Step:
     if worker.process is None or worker.process != event.process:
         return worker, []
-    stable = worker.started is not None and now - worker.started >= spec.restart.reset_after
-    worker = worker._replace(last_exit=event.status, failures=0 if stable else worker.failures)
+    worker = worker._replace(last_exit=event.status)
+    if not worker.fault:  # else its failures were counted when it failed
+        worker = worker._replace(failures=_failures(worker, spec, now))
+    if _is_forking(worker, spec) and event.status.code == 0:
+        if event.left_behind:
+            return _forked(worker, spec, now)
+        worker = worker._replace(fault="its first process ended and left no other")
     if not event.left_behind or spec.stop.tree is Tree.LEAVE:
-        return _ended(worker, spec, now)
+        return ended(worker, spec, now, obstacle)
     if worker.phase is Phase.KILLING or (worker.phase is Phase.STOPPING and spec.stop.tree is Tree.SIGNAL):
         return worker._replace(process=None), []  # the rest of the tree is dying already, or has until the grace ends
     why = f"{worker.reason}; " if worker.phase is Phase.STOPPING else ""
     reason = f"{why}{describe(event.status)}; killing what it left behind"
-    return _kill(worker, spec, reason, now, event.status)
+    return kill(worker, spec, reason, now, event.status)
 
 
-def _tree_emptied(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
-    if worker.process is not None or worker.spawning or worker.phase not in (Phase.STOPPING, Phase.KILLING):
+def _is_forking(worker: Worker, spec: ServiceSpec) -> bool:
+    """Its first process runs, which is to end."""
+    return spec.type is ServiceType.FORKING and not worker.daemon and worker.phase in _SERVING | {Phase.STARTING}
+
+
+def _forked(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
+    until = worker.until or Instant(now + fork_timeout(spec))
+    reason = "its first process ended, as it should; its main process is not known yet"
+    worker, record = enter(worker, Phase.RUNNING, reason, now, worker.last_exit, process=None, until=until)
+    return worker, [record]
+
+
+def _failures(worker: Worker, spec: ServiceSpec, now: Instant) -> int:
+    """Ends in a row without a stable run, if it were to end now."""
+    stable = worker.started is not None and now - worker.started >= spec.restart.reset_after
+    return 0 if stable else worker.failures
+
+
+def _tree_emptied(worker: Worker, spec: ServiceSpec, now: Instant, obstacle: str) -> Step:
+    if worker.process is not None or worker.spawning:
         return worker, []
-    return _ended(worker, spec, now)
+    if worker.phase is Phase.RUNNING:
+        worker = worker._replace(fault="it ended before its main process was known", failures=max(1, worker.failures))
+    elif worker.phase not in (Phase.STOPPING, Phase.KILLING):
+        return worker, []
+    return ended(worker, spec, now, obstacle)
+
+
+def _main_changed(worker: Worker, spec: ServiceSpec, event: on.MainChanged, now: Instant) -> Step:
+    """The exit of the process that was the main one before means nothing any more."""
+    is_known = worker.process == event.process and (worker.daemon or spec.type is not ServiceType.FORKING)
+    if is_known or worker.phase not in _SERVING:
+        return worker, []
+    first = _is_forking(worker, spec)
+    reason = f"its main process is {event.process}"
+    worker = worker._replace(process=event.process, daemon=True)
+    if first and worker.phase is Phase.RUNNING:
+        return await_ready(worker, spec, reason, now)
+    return explain(worker, reason, now)
+
+
+# --- what it and its probes say
+
+
+def _ready(worker: Worker, event: on.Ready, now: Instant) -> Step:
+    if worker.phase is not Phase.RUNNING or worker.process is None or worker.process != event.process:
+        return worker, []
+    worker, record = enter(worker, Phase.READY, event.how, now)
+    return worker, [record]
+
+
+def _unready(worker: Worker, is_its_own: bool, why: str, now: Instant) -> Step:
+    """It runs and does not serve; whether it becomes ready, or ends, is its own affair: no time is set."""
+    if worker.phase not in _SERVING or worker.process is None or not is_its_own:
+        return worker, []
+    worker, record = enter(worker, Phase.RUNNING, why, now)
+    return worker, [record]
+
+
+def _unhealthy(worker: Worker, spec: ServiceSpec, event: on.Unhealthy, now: Instant) -> Step:
+    if worker.phase not in _SERVING or worker.process is None or worker.process != event.process:
+        return worker, []
+    worker = worker._replace(fault=event.why, failures=_failures(worker, spec, now))
+    return stop(worker, spec, event.why, now, event.signal)
+
+
+def _extended(worker: Worker, event: on.Extended) -> Worker:
+    """More time, never less, for a phase that has a limit and that the worker itself is busy with."""
+    if worker.phase not in (Phase.RUNNING, Phase.STOPPING) or worker.process != event.process or worker.until is None:
+        return worker
+    return worker._replace(until=max(worker.until, event.until))
+
+
+def _pre_stop_ended(worker: Worker, spec: ServiceSpec, event: on.PreStopEnded, now: Instant) -> Step:
+    if worker.phase is not Phase.STOPPING or worker.process is None:
+        return worker, []
+    signals = stop_signals(worker, spec)
+    if not event.why:
+        return worker, signals
+    worker, actions = explain(worker, f"{worker.reason}; {event.why}", now)
+    return worker, [*actions, *signals]
 
 
 # --- time
 
 
-def _elapsed(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
+def _elapsed(worker: Worker, spec: ServiceSpec, now: Instant, obstacle: str) -> Step:
     if worker.until is None or now < worker.until:
         return worker, []
     match worker.phase:
         case Phase.BACKING_OFF | Phase.SLOW_LANE:
-            return _start_again(worker, spec.restart.burst, "the delay is over", now)
+            return start_again(worker, spec.restart.burst, "the delay is over", now, obstacle)
         case Phase.RUNNING:
-            worker, record = _enter(worker, Phase.READY, f"ran for {format_duration(_ready_after(spec))}", now)
-            return worker, [record]
+            return _has_run(worker, spec, now)
         case Phase.STOPPING:
             who = "its tree" if worker.process is None and not worker.spawning else "it"
-            return _kill(worker, spec, f"{who} did not end within the grace of {_grace(spec)}", now)
+            grace = f"{format_duration(spec.stop.grace)} after {signal_name(spec.stop.signal)}"
+            return kill(worker, spec, f"{who} did not end within the grace of {grace}", now)
         case Phase.KILLING:
-            return worker._replace(until=Instant(now + KILL_AGAIN)), [_kill_action(worker, spec)]
+            return kill_once_more(worker, spec, now)
         case _:
             return worker, []
+
+
+def _has_run(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
+    """The time of RUNNING is over: it is ready by that, or has failed to become so."""
+    if _is_forking(worker, spec):
+        fault = f"its main process was not known within {format_duration(fork_timeout(spec))}"
+    elif spec.ready is not None and is_ready_by_time(spec):
+        worker, record = enter(worker, Phase.READY, f"ran for {format_duration(spec.ready.after)}", now)
+        return worker, [record]
+    elif spec.ready_timeout is None:  # it had one until the configuration changed
+        return worker._replace(until=None), []
+    else:
+        fault = f"it was not ready within {format_duration(spec.ready_timeout)}"
+    worker = worker._replace(fault=fault, failures=max(1, worker.failures))
+    return stop(worker, spec, fault, now)
 
 
 # --- wishes
 
 
-def _start_asked(worker: Worker, by: str, now: Instant) -> Step:
-    match worker.phase:
-        case Phase.STARTING | Phase.RUNNING | Phase.READY:
-            return worker, []
-        case Phase.STOPPING | Phase.KILLING:
-            reason = f"{worker.reason}; will start again ({by})"
-            worker, record = _enter(worker, worker.phase, reason, now, wanted=Wanted.UP, again=True, until=worker.until)
-            return worker, [record]
-        case _:
-            return _start_fresh(worker, f"started by {by}", now)
+def _start_asked(worker: Worker, by: str, now: Instant, obstacle: str) -> Step:
+    if not worker.phase.has_process:
+        return start_fresh(worker, f"started by {by}", now, obstacle)
+    if worker.phase in (Phase.STOPPING, Phase.KILLING):
+        return _come_back(worker, by, now)
+    return worker, []
 
 
-def _stop_asked(worker: Worker, spec: ServiceSpec, event: StopAsked, now: Instant) -> Step:
+def _come_back(worker: Worker, by: str, now: Instant) -> Step:
+    """It is on its way down, and is wanted again."""
+    if worker.again:
+        return worker, []
+    return explain(worker, f"{worker.reason}; will start again ({by})", now, wanted=Wanted.UP, again=True)
+
+
+def _stop_asked(worker: Worker, spec: ServiceSpec, event: on.StopAsked, now: Instant) -> Step:
+    was_wanted = worker.wanted is Wanted.UP
     worker = worker._replace(wanted=Wanted.DOWN, again=False)
     reason = f"stopped by {event.by}"
     if not worker.phase.has_process:
         if worker.phase is Phase.STOPPED and worker.reason == reason:
             return worker, []
-        worker, record = _enter(worker, Phase.STOPPED, reason, now)
+        worker, record = enter(worker, Phase.STOPPED, reason, now, held=False)
         return worker, [record]
-    if worker.phase is Phase.KILLING:
-        return worker, []
-    if event.at_once:
-        return _kill(worker, spec, f"{reason}, at once", now)
-    if worker.phase is Phase.STOPPING:
-        return worker, []
-    return _stop(worker, spec, reason, now)
+    if event.at_once and worker.phase is not Phase.KILLING:
+        return kill(worker, spec, f"{reason}, at once", now)
+    if worker.phase in (Phase.STOPPING, Phase.KILLING):
+        return explain(worker, reason, now) if was_wanted else (worker, [])
+    return stop(worker, spec, reason, now)
 
 
-def _restart_asked(worker: Worker, spec: ServiceSpec, event: RestartAsked, now: Instant) -> Step:
+def _restart_asked(worker: Worker, spec: ServiceSpec, event: on.RestartAsked, now: Instant, obstacle: str) -> Step:
     reason = f"restarted by {event.by}"
-    worker = worker._replace(wanted=Wanted.UP)
     if not worker.phase.has_process:
-        return _start_fresh(worker, reason, now)
+        return start_fresh(worker, reason, now, obstacle)
+    if worker.phase in (Phase.STOPPING, Phase.KILLING):
+        return _come_back(worker, event.by, now)
+    return stop(worker._replace(wanted=Wanted.UP, again=True), spec, reason, now)
+
+
+def _reconsidered(worker: Worker, spec: ServiceSpec, why: str, now: Instant, obstacle: str) -> Step:
+    """Its start, when others held it back; or, with another ``ready``, what it is to be ready by."""
+    if worker.phase is Phase.RUNNING and spec.type is not ServiceType.ONESHOT and not _is_forking(worker, spec):
+        return await_ready(worker, spec, why, now)
+    if not worker.held or worker.phase is not Phase.WAITING:
+        return worker, []
+    if not obstacle:
+        return spawn(worker, why, now)
+    if worker.reason.endswith(obstacle):
+        return worker, []
+    return explain(worker, obstacle, now)
+
+
+def _abandoned(worker: Worker, spec: ServiceSpec, why: str, now: Instant) -> Step:
+    """What runs is stopped first, and comes here again from WAITING, where its group holds it."""
+    if worker.wanted is Wanted.DOWN or worker.phase.is_final:
+        return worker, []
+    if not worker.phase.has_process:
+        return give_up(worker, why, now)
     worker = worker._replace(again=True)
     if worker.phase in (Phase.STOPPING, Phase.KILLING):
         return worker, []
-    return _stop(worker, spec, reason, now)
-
-
-# --- transitions that several events share
-
-
-def _stop(worker: Worker, spec: ServiceSpec, reason: str, now: Instant) -> Step:
-    """Politely first, unless there is nobody who could be polite: at the gate no program listens yet."""
-    at_gate = worker.phase is Phase.STARTING and worker.process is not None
-    if at_gate or spec.stop.signal == SIGKILL or spec.stop.grace <= 0:
-        return _kill(worker, spec, reason, now)
-    until = Instant(now + spec.stop.grace)
-    worker, record = _enter(worker, Phase.STOPPING, reason, now, until=until)
-    if worker.spawning:  # Spawned will find us stopping
-        return worker, [record]
-    return worker, [record, _stop_signal(worker, spec)]
-
-
-def _stop_signal(worker: Worker, spec: ServiceSpec) -> Signal:
-    assert worker.process is not None
-    return Signal(worker.name, worker.process, spec.stop.signal, whole_tree=spec.stop.tree is Tree.SIGNAL)
-
-
-def _kill(worker: Worker, spec: ServiceSpec, reason: str, now: Instant, status: ExitStatus | None = None) -> Step:
-    ended = status is not None
-    action = _kill_action(worker, spec)
-    if ended:
-        action = action._replace(process=None)
-    after, record = _enter(
-        worker, Phase.KILLING, reason, now, status,
-        process=None if ended else worker.process, until=Instant(now + KILL_AGAIN),
-    )  # fmt: skip
-    return after, [record, action]
-
-
-def _kill_action(worker: Worker, spec: ServiceSpec) -> Kill:
-    return Kill(worker.name, worker.process, whole_tree=spec.stop.tree is not Tree.LEAVE)
-
-
-def _ended(worker: Worker, spec: ServiceSpec, now: Instant, how: str = "") -> Step:
-    """Nothing of the worker lives any more. What now?"""
-    if worker.wanted is Wanted.DOWN or worker.again:
-        how = how or describe(worker.last_exit)
-        reason = worker.reason if how in worker.reason else f"{worker.reason}; {how}"
-        if worker.again:
-            return _start_fresh(worker, reason, now)
-        worker, record = _enter(worker, Phase.STOPPED, reason, now, worker.last_exit, process=None)
-        return worker, [record]
-    again, why = shall_restart(spec.restart, worker.last_exit)
-    if again:
-        return _try_again(worker, spec, why, now)
-    if is_success(spec.restart, worker.last_exit):
-        worker, record = _enter(worker, Phase.COMPLETED, why, now, worker.last_exit, process=None)
-        return worker, [record]
-    return _give_up(worker, why, now)
-
-
-def _try_again(worker: Worker, spec: ServiceSpec, why: str, now: Instant) -> Step:
-    """A restart is due by policy: now, after a delay, or not so soon because there were too many."""
-    policy = spec.restart
-    starts = recent(worker.starts, now, policy.window)
-    delay = next_delay(policy, worker.failures)
-    worker = worker._replace(starts=starts, failures=worker.failures + 1)
-    if policy.burst and len(starts) >= policy.burst:
-        return _limit_reached(worker, spec, why, now)
-    if delay <= 0:
-        return _start_again(worker, policy.burst, why, now)
-    delay = jittered(delay, policy, worker.name, worker.restarts)
-    reason = f"{why}; starts again after {format_duration(delay)}"
-    until = Instant(now + delay)
-    worker, record = _enter(worker, Phase.BACKING_OFF, reason, now, worker.last_exit, process=None, until=until)
-    return worker, [record]
-
-
-def _limit_reached(worker: Worker, spec: ServiceSpec, why: str, now: Instant) -> Step:
-    policy = spec.restart
-    restarts = "1 restart" if policy.burst == 1 else f"{policy.burst} restarts"
-    limit = f"{why}; {restarts} within {format_duration(policy.window)}"
-    match policy.then:
-        case Exhausted.SLOW:
-            delay = Seconds(max(policy.max_delay, 1.0))  # a slow lane without a delay would be a busy loop
-            reason = f"{limit}: slow lane, tries again after {format_duration(delay)}"
-            until = Instant(now + delay)
-            worker, record = _enter(worker, Phase.SLOW_LANE, reason, now, worker.last_exit, process=None, until=until)
-            return worker, [record]
-        case Exhausted.FAIL:
-            return _give_up(worker, f"{limit}: gave up", now)
-        case Exhausted.STOP_ALL:
-            reason = f"{limit}: gave up, and everything stops with it"
-            worker, actions = _give_up(worker, reason, now)
-            return worker, [*actions, StopAll(f"{worker.name}: {reason}")]
-        case _:
-            assert_never(policy.then)
-
-
-def _give_up(worker: Worker, reason: str, now: Instant) -> Step:
-    worker, record = _enter(worker, Phase.FAILED, reason, now, worker.last_exit, process=None)
-    return worker, [record]
-
-
-def _start_again(worker: Worker, burst: int, reason: str, now: Instant) -> Step:
-    """An automatic start: it counts for the start limit."""
-    ended = worker.last_exit if worker.phase.has_process else None
-    starts = (*worker.starts, now)[-burst:] if burst else ()
-    worker, record = _enter(
-        worker, Phase.STARTING, reason, now, ended,
-        process=None, spawning=True, again=False, starts=starts, restarts=worker.restarts + 1,
-    )  # fmt: skip
-    return worker, [record, Spawn(worker.name)]
-
-
-def _start_fresh(worker: Worker, reason: str, now: Instant) -> Step:
-    """A start that somebody asked for: past failures are forgiven."""
-    ended = worker.last_exit if worker.phase.has_process else None
-    worker, record = _enter(
-        worker, Phase.STARTING, reason, now, ended,
-        process=None, spawning=True, wanted=Wanted.UP, again=False, starts=(), failures=0,
-    )  # fmt: skip
-    return worker, [record, Spawn(worker.name)]
-
-
-def _grace(spec: ServiceSpec) -> str:
-    return f"{format_duration(spec.stop.grace)} after {signal_name(spec.stop.signal)}"
-
-
-def _ready_after(spec: ServiceSpec) -> Seconds:
-    """How long a worker must have run to be ready, when that is how it is known."""
-    return spec.ready.after if spec.ready is not None and spec.ready.kind is ProbeKind.AFTER else Seconds(0.0)
+    return stop(worker, spec, why, now)

@@ -1,0 +1,126 @@
+"""Who may not start yet, and because of whom.
+
+Asked for a service again and again, the answer is remembered, together with the one worker it is about. Only that
+worker's transitions, or while nothing is in the way any transition of a dependency, make it look again. Services
+without dependencies pay nothing.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pidward.core import events as on
+from pidward.core.engine import Engine
+from pidward.core.model import Phase, Worker, WorkerName
+from pidward.core.spec import Condition, Dependency, ServiceSpec, ServiceType
+
+
+class Obstacle(NamedTuple):
+    """What is in the way of a service. ``worker``: who must move before that can change; None: nothing is."""
+
+    worker: WorkerName | None = None
+    text: str = ""
+
+
+_NONE = Obstacle()
+
+
+def has_reached(worker: Worker, condition: Condition, spec: ServiceSpec) -> bool:
+    """The worker is as a dependent wants it. A completed job is all that a job can be."""
+    if worker.phase is Phase.COMPLETED:
+        return condition is Condition.COMPLETED or spec.type is ServiceType.ONESHOT
+    match condition:
+        case Condition.STARTED:
+            return worker.phase in (Phase.RUNNING, Phase.READY)
+        case Condition.READY:
+            return worker.phase is Phase.READY
+        case Condition.COMPLETED:
+            return False
+
+
+class Dependencies:
+    """Of all services."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._roster = engine, engine.roster
+        self._dependents: dict[str, list[str]] = {}
+        self._found: dict[str, Obstacle] = {}
+        self._held: dict[str, dict[WorkerName, None]] = {}
+
+    def configure(self) -> None:
+        """The configuration is another; all answers are forgotten."""
+        self._found.clear()
+        self._dependents = {}
+        for spec in self._roster.configuration.services:
+            for dependency in spec.depends_on:
+                self._dependents.setdefault(dependency.service, []).append(spec.name)
+
+    def obstacle(self, spec: ServiceSpec) -> str:
+        """Say for whom the workers of a service have to wait; empty: they may start."""
+        found = self._found.get(spec.name)
+        if found is None:
+            found = self._found[spec.name] = self._look(spec)
+        return found.text
+
+    def _look(self, spec: ServiceSpec) -> Obstacle:
+        for dependency in spec.depends_on:
+            for worker in self._missing(dependency):
+                return Obstacle(worker.name, _describe(dependency, worker))
+        return _NONE
+
+    def _missing(self, dependency: Dependency) -> Iterator[Worker]:
+        """Who of a service is not as it is needed; nobody of a service that is not configured any more."""
+        if self._roster.is_configured(dependency.service):
+            spec = self._roster.specs[dependency.service]
+            for worker in self._roster.crew(dependency.service):
+                if worker.name not in self._roster.leaving and not has_reached(worker, dependency.condition, spec):
+                    yield worker
+
+    def hold(self, worker: Worker) -> None:
+        """Keep in mind whether this worker is one that waits."""
+        held = self._held.setdefault(worker.name.service, {})
+        if worker.held:
+            held[worker.name] = None
+        else:
+            held.pop(worker.name, None)
+
+    def moved(self, name: WorkerName) -> None:
+        """A worker made a transition, came or went: those that wait for it perhaps may start, or learn why not."""
+        for service in self._dependents.get(name.service, ()):
+            found = self._found.get(service)
+            if found is not None and found.worker in (None, name):
+                del self._found[service]
+                why = f"{name.service} is as {service} needs it"
+                self._engine.follow([on.Reconsidered(waiting, why) for waiting in self._held.get(service, ())])
+
+    def needed_by(self, service: str) -> Iterator[tuple[Worker, str]]:
+        """All that is missing for a service, its dependencies' own dependencies too; each with who needs it."""
+        seen, todo = {service}, [service]
+        while todo:
+            needing = todo.pop()
+            for dependency in self._roster.specs[needing].depends_on:
+                if dependency.service not in seen:
+                    seen.add(dependency.service)
+                    missing = list(self._missing(dependency))
+                    yield from ((worker, needing) for worker in missing)
+                    todo += [dependency.service] * bool(missing)
+
+    def call(self, service: str, by: str, *, asked: bool) -> None:
+        """Start what a service needs and nobody has wanted so far; with ``asked`` also what was stopped, or failed."""
+        self._engine.follow(
+            on.StartAsked(worker.name, f"{by}, needed by {needing}")
+            for worker, needing in self.needed_by(service)
+            if worker.is_idle or worker.name in self._roster.unwanted or (asked and worker.phase.is_final)
+        )
+
+
+def _describe(dependency: Dependency, worker: Worker) -> str:
+    text = f"waits for {dependency.service} to be {dependency.condition.value}"
+    match worker.phase:
+        case Phase.FAILED:
+            return f"{text}, which failed: {worker.reason}"
+        case Phase.STOPPED:
+            return f"{text}, which is stopped: {worker.reason}"
+        case Phase.COMPLETED:
+            return f"{text}, which has ended: {worker.reason}"
+        case _:
+            return text
