@@ -1,6 +1,7 @@
 """``pidward logs`` and the foreground's view, of what real workers wrote."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -95,12 +96,60 @@ def test_json_lines(home: Home) -> None:
     assert {d["schema_version"] for d in documents} == {1}
 
 
+def test_lines_are_chosen_by_time_and_content(home: Home) -> None:
+    def texts(*words: str) -> list[str]:
+        return [line[13:].partition(" ")[2] for line in home.run("logs", *words).out.splitlines()]
+
+    assert texts("--grep", "^ONE$") == []
+    assert texts("--grep", "^ONE$", "-i") == ["| one"]
+    assert texts("--grep", "^I am", "-n", "1") == ["| I am 2"] or texts("--grep", "^I am", "-n", "1") == ["| I am 1"]
+    assert len(texts("--since", "1h")) == len(texts("--since", "yesterday", "--until", "now")) == 6
+    assert texts("--since", "now") == texts("--until", "1h") == []
+    third = json.loads(home.run("logs", "--json").out.splitlines()[3])
+    assert len(texts("--since", f"@{third['wall'] + 1e-6:.6f}")) < 6
+
+
+def test_raw_bytes_go_to_a_pipe_and_nothing_else(home: Home) -> None:
+    ended = subprocess.run(
+        [*PYTHON, "logs", "hello", "--raw", "--grep", "clear|one"], env=home.env, cwd=home.place, capture_output=True,
+        check=True,
+    )  # fmt: skip
+    assert sorted(ended.stdout.splitlines()) == [b"clear\x1b[2J\xff", b"one"]
+
+
+def test_raw_bytes_do_not_reach_a_terminal(home: Home) -> None:
+    ours, theirs = os.openpty()
+    try:
+        subprocess.run(
+            [*PYTHON, "logs", "hello", "--raw"], env=home.env, cwd=home.place, stdout=theirs, check=True, timeout=30
+        )
+        shown = os.read(ours, 4096)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert rb"clear\x1b[2J\xff" in shown
+    assert b"\x1b[2J" not in shown
+
+
+def test_following_shows_what_fits(home: Home) -> None:
+    with Following(home, "--grep", "am 1$", "--since", "today", "named") as following:
+        assert following.line().endswith("I am 1\n")
+        assert home.run("restart", "named").status == 0
+        assert following.line().endswith("I am 1\n")
+        assert home.run("restart", "named").status == 0
+        assert following.line().endswith("I am 1\n")
+
+
 @pytest.mark.parametrize(
     "words, complaint",
     [
         ("helo", "no service or worker is named 'helo'; did you mean hello"),
         ("hello/2", "is named 'hello/2'"),
         ("-n -1", "-n counts from 0"),
+        ("--since soon", "cannot read the time 'soon'; write it like 10min"),
+        ("--until 5parsec", "unknown unit 'parsec'"),
+        ("--grep (", "--grep '(' is no regular expression: missing ), unterminated subpattern at position 0"),
+        ("-f --until now", "--until and --follow exclude each other"),
     ],
 )
 def test_wrong_usage(home: Home, words: str, complaint: str) -> None:

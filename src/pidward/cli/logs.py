@@ -4,16 +4,20 @@ Where these are, the supervisor says when one runs, and else the configuration; 
 """
 
 import os
+import re
 import select
 import signal
 import sys
 from argparse import SUPPRESS, ArgumentParser
+from collections import deque
 from collections.abc import Iterable
+from time import CLOCK_REALTIME, clock_gettime_ns
 from typing import Any, NamedTuple
 
 from pidward.cli.ask import Asking, supervisor_of
 from pidward.cli.failure import FAILED, OK, USAGE, Failure
 from pidward.cli.here import Here
+from pidward.cli.moment import HELP, parse_moment
 from pidward.cli.paths import NO_FILE, configuration_of, state_dir_of
 from pidward.cli.screen import paint, stamp
 from pidward.config.errors import ConfigError
@@ -23,7 +27,7 @@ from pidward.core.model import WorkerName
 from pidward.core.spec import Configuration, LogMode, LogPolicy
 from pidward.logs.display import printable
 from pidward.logs.layout import log_dir
-from pidward.logs.reader import Follower, Line, Source, last_lines, sources, workers_in
+from pidward.logs.reader import Follower, Line, Source, last_lines, lines_since, sources, workers_in
 from pidward.runtime.foreign import KernelError, open_process
 
 DEFAULT_COUNT = 100
@@ -31,6 +35,7 @@ MAX_RECENT = 1000
 """Lines that a viewer shows from before it began, while it was starting itself."""
 COLOURS = ("36", "32", "35", "33", "34", "96", "92", "95", "93", "94")
 STDERR_COLOUR = "31"
+KEPT = (LogMode.FILE, LogMode.STREAM)
 
 
 def options(parser: ArgumentParser) -> None:
@@ -38,25 +43,75 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("targets", nargs="*", metavar="SERVICE", help="services or workers, like web/2 (default: all)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as they write; ^C ends it")
     parser.add_argument(
-        "-n", "--lines", type=int, default=DEFAULT_COUNT, metavar="N", help="the newest N lines (default: %(default)s)"
-    )
+        "-n", "--lines", type=int, metavar="N",
+        help=f"the newest N lines (default: {DEFAULT_COUNT}; all, when --since, --until or --grep chooses)",
+    )  # fmt: skip
+    parser.add_argument("--since", metavar="TIME", help=f"lines of this time or later: {HELP}")
+    parser.add_argument("--until", metavar="TIME", help="lines of this time or earlier")
+    parser.add_argument("--grep", metavar="REGEX", help="lines in which this is found (Python's re)")
+    parser.add_argument("-i", "--ignore-case", action="store_true", help="--grep does not look at case")
+    parser.add_argument("--raw", action="store_true", help="the bytes as they were written, without time and worker")
     parser.add_argument("--attached", metavar="SUPERVISOR", help=SUPPRESS)  # be the viewer of its foreground
     parser.add_argument("--since-ns", type=int, default=0, help=SUPPRESS)
 
 
 def run(here: Here, given: Any) -> int:
     """Print lines, oldest first."""
-    if given.lines < 0:
-        raise Failure(USAGE, "-n counts from 0")
+    wanted = _wanted(given)
     of = _chosen(here, given.targets, is_viewer=given.attached is not None)
-    printer = Printer(here, of)
+    printer = Printer(here, of, given.raw)
     if given.attached is not None:
         _view(of, given.attached, given.since_ns, printer)
     elif given.follow:
-        _follow(of, given.lines, printer)
+        _follow(of, wanted, printer)
+    elif wanted.is_plain:
+        printer.show(last_lines(of, wanted.limit or 0))
     else:
-        printer.show(last_lines(of, given.lines))
+        printer.show(wanted.newest(lines_since(of, wanted.since_ns)))
     return OK
+
+
+class Wanted(NamedTuple):
+    """Which lines; limit None: all of them."""
+
+    limit: int | None
+    since_ns: int
+    until_ns: int | None
+    pattern: re.Pattern[str] | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Just the newest."""
+        return not self.since_ns and self.until_ns is None and self.pattern is None
+
+    def fits(self, line: Line) -> bool:
+        """This line is wanted."""
+        if line.wall_ns < self.since_ns or (self.until_ns is not None and line.wall_ns > self.until_ns):
+            return False
+        return self.pattern is None or self.pattern.search(line.data.decode("utf-8", "backslashreplace")) is not None
+
+    def newest(self, lines: Iterable[Line]) -> Iterable[Line]:
+        """The wanted of some lines, or the last of them."""
+        fitting = filter(self.fits, lines)
+        return fitting if self.limit is None else deque(fitting, self.limit)
+
+
+def _wanted(given: Any) -> Wanted:
+    if given.lines is not None and given.lines < 0:
+        raise Failure(USAGE, "-n counts from 0")
+    if given.until is not None and given.follow:
+        raise Failure(USAGE, "--until and --follow exclude each other: one ends before the other begins")
+    now = clock_gettime_ns(CLOCK_REALTIME)
+    try:
+        since, until = (parse_moment(text, now) if text is not None else None for text in (given.since, given.until))
+        pattern = re.compile(given.grep, re.IGNORECASE if given.ignore_case else 0) if given.grep is not None else None
+    except ValueError as error:
+        raise Failure(USAGE, str(error)) from None
+    except re.error as error:
+        raise Failure(USAGE, f"--grep {given.grep!r} is no regular expression: {error}") from None
+    chooses = given.since is not None or until is not None or pattern is not None
+    limit = given.lines if given.lines is not None or chooses else DEFAULT_COUNT
+    return Wanted(limit, since or 0, until, pattern)
 
 
 def _chosen(here: Here, targets: list[str], is_viewer: bool) -> list[Source]:
@@ -67,10 +122,11 @@ def _chosen(here: Here, targets: list[str], is_viewer: bool) -> list[Source]:
     for name, policy in [*places.workers.items(), *found]:
         if targets and name.service not in targets and str(name) not in targets:
             continue
-        if policy.mode is LogMode.FILE:
+        if policy.mode in KEPT:
             chosen += sources(places.state_dir, name, policy)
         elif targets:
-            here.say(f"pidward: {name}: what it writes is not kept: its logs have mode none")
+            where = "is not kept" if policy.mode is LogMode.NONE else "goes where pidward itself writes"
+            here.say(f"pidward: {name}: what it writes {where}: its logs have mode {policy.mode.value}")
     return chosen
 
 
@@ -122,7 +178,7 @@ def _left_behind(places: Places) -> list[tuple[WorkerName, LogPolicy]]:
 
     The default directory holds nothing but our logs; in one that was chosen only the names of services are ours.
     """
-    kept = {name for name, policy in places.workers.items() if policy.mode is LogMode.FILE}
+    kept = {name for name, policy in places.workers.items() if policy.mode in KEPT}
     found: dict[WorkerName, LogPolicy] = {}
     for chosen in {None} | {policy.dir for policy in places.workers.values()}:
         for name in workers_in(log_dir(places.state_dir, chosen)):
@@ -143,13 +199,15 @@ def _check_names(places: Places, found: list[WorkerName], targets: list[str]) ->
             raise Failure(USAGE, f"no service or worker is named {target!r}{hint}")
 
 
-def _follow(of: list[Source], count: int, printer: "Printer") -> None:
+def _follow(of: list[Source], wanted: Wanted, printer: "Printer") -> None:
     follower = Follower(of)
-    printer.show(follower.last(count))
+    printer.show(
+        follower.last(wanted.limit or 0) if wanted.is_plain else wanted.newest(follower.since(wanted.since_ns))
+    )
     poll = select.poll()
     poll.register(follower.fileno(), select.POLLIN)
     while True:
-        printer.show(follower.read())
+        printer.show(filter(wanted.fits, follower.read()))
         poll.poll(follower.patience_ms)
 
 
@@ -177,10 +235,14 @@ def _view(of: list[Source], supervisor: str, since_ns: int, printer: "Printer") 
 
 
 class Printer:
-    """Writes lines with their time and their worker before them."""
+    """Writes lines with their time and their worker before them, or raw.
 
-    def __init__(self, here: Here, of: list[Source]) -> None:
-        self._json = here.json
+    Nothing that a worker wrote can play with a terminal: not with ours, and not with the one on which somebody looks
+    later at what we wrote into a file. Only what was asked for raw is raw, and that only where no terminal is.
+    """
+
+    def __init__(self, here: Here, of: list[Source], is_raw: bool = False) -> None:
+        self._json, self._is_raw = here.json, is_raw
         self._colours = here.paints(sys.stdout)
         workers = dict.fromkeys(source.worker for source in of)
         self._colour = {worker: COLOURS[place % len(COLOURS)] for place, worker in enumerate(workers)}
@@ -188,6 +250,11 @@ class Printer:
 
     def show(self, lines: Iterable[Line]) -> None:
         """Write them, and out at once."""
+        if self._is_raw and not self._json and not sys.stdout.isatty():
+            sys.stdout.flush()
+            sys.stdout.buffer.writelines(line.data + b"\n" for line in lines)
+            sys.stdout.buffer.flush()
+            return
         write = sys.stdout.write
         for line in lines:
             write(self._as_json(line) if self._json else self._as_text(line))
@@ -202,6 +269,8 @@ class Printer:
         }) + "\n"  # fmt: skip
 
     def _as_text(self, line: Line) -> str:
+        if self._is_raw:
+            return f"{printable(line.data)}\n"
         when = stamp(line.wall_ns)
         name = str(line.source.worker).ljust(self._width)
         bar = "|" if line.source.stream == "out" else "!"
