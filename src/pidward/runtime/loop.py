@@ -27,6 +27,10 @@ MANY_CANCELLED = 100
 """From here on it is looked whether most timers are cancelled ones that wait for their time in vain."""
 
 
+TOLERATED = 10
+"""Errors of one callback in a row. A descriptor that stays ready would call it for ever, and keep a processor busy."""
+
+
 class HasFileno(Protocol):
     """Anything with a descriptor."""
 
@@ -44,12 +48,14 @@ class Watch:
         self._loop, self._fd, self._token = loop, fd, token
 
     def modify(self, events: int) -> None:
-        """Wait for other events from now on."""
-        self._loop._epoll.modify(self._fd, events)
+        """Wait for other events from now on; harmless when closed already."""
+        if self._token in self._loop._callbacks:
+            self._loop._epoll.modify(self._fd, events)
 
     def close(self) -> None:
         """Stop watching; harmless when closed already."""
         if self._loop._callbacks.pop(self._token, None) is not None:
+            self._loop._failures.pop(self._token, None)
             self._loop._tokens.pop(self._fd)
             self._loop._epoll.unregister(self._fd)
 
@@ -75,6 +81,10 @@ class Loop:
     """Runs callbacks for ready descriptors and due timers until stopped. Sleeps without a wake-up when nothing is due.
 
     ``after_turn`` runs once after each batch of callbacks: the place to do in one go what they asked for.
+
+    ``on_error`` hears of an exception in whatever is called, and then the loop goes on; without it the exception leaves
+    ``run``. Its second argument says that a descriptor is not watched any more, because its callback has failed
+    TOLERATED times in a row.
     """
 
     def __init__(self) -> None:
@@ -88,7 +98,9 @@ class Loop:
         self._armed: Instant | None = None
         self._running = False
         self._soon: list[Callable[[], None]] = []
+        self._failures: dict[int, int] = {}  # by token, of callbacks that failed the last time
         self.after_turn: Callable[[], None] = lambda: None
+        self.on_error: Callable[[Exception, bool], None] | None = None
         self.watch(self._kernel_timer, READ, self._timer_fired)
 
     def now(self) -> Instant:
@@ -135,18 +147,43 @@ class Loop:
         tokens, callbacks = self._tokens, self._callbacks
         for token, events in [(tokens.get(fd), events) for fd, events in ready]:
             callback = callbacks.get(token) if token is not None else None
-            if callback is not None:
+            if callback is None or token is None:
+                continue
+            try:
                 callback(events)
+            except Exception as error:  # noqa: BLE001 - one mistake must not end the supervision of all others
+                self._failed(error, token)
+            else:
+                if self._failures:
+                    self._failures.pop(token, None)
         while self._soon:
             soon, self._soon = self._soon, []
             for call in soon:
-                call()
-        self.after_turn()
+                self._guarded(call)
+        self._guarded(self.after_turn)
 
     def close(self) -> None:
         """Close the loop's own descriptors; the watched ones are their owners'."""
         self._epoll.close()
         self._kernel_timer.close()
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - as in turn
+            self._failed(error)
+
+    def _failed(self, error: Exception, token: int | None = None) -> None:
+        """Tell of an error, and give up a descriptor whose callback does nothing but fail."""
+        if self.on_error is None:
+            raise error
+        gives_up = False
+        if token is not None and token in self._callbacks:
+            failures = self._failures[token] = self._failures.get(token, 0) + 1
+            gives_up = failures == TOLERATED
+            if gives_up:
+                Watch(self, next(fd for fd, its in self._tokens.items() if its == token), token).close()
+        self.on_error(error, gives_up)
 
     def _arm(self) -> None:
         timers = self._timers
@@ -165,4 +202,4 @@ class Loop:
             _, _, timer = heapq.heappop(self._timers)
             if timer.callback is not None:
                 callback, timer.callback = timer.callback, None
-                callback()
+                self._guarded(callback)
