@@ -23,6 +23,7 @@ from pidward.logs.client import Pump
 from pidward.runtime.answers import Answers
 from pidward.runtime.attendants import Attendants
 from pidward.runtime.desk import Desk
+from pidward.runtime.faults import Faults
 from pidward.runtime.leftovers import clear_leftovers
 from pidward.runtime.loop import READ, Loop, Watch
 from pidward.runtime.mailbox import Mailbox
@@ -118,6 +119,7 @@ def run(options: Options) -> int:
         supervision.note("supervisor", None, f"pidward {__version__} started with {options.config_path}")
         for sentence in leftovers:
             supervision.note("supervisor", None, sentence)
+        loop.on_error = Faults(lambda text: supervision.note("supervisor", None, text)).tell
         supervision.subscribe(lambda row: _announce(row, options.announce))
         ending = Ending(loop, pump)
         supervision.on_finish = ending.begin
