@@ -14,7 +14,9 @@ from pidward.core.spec import Configuration, Execution, LogMode, LogPolicy, Rest
 from pidward.core.units import Instant, Seconds
 from pidward.kernel.cgroup import Located
 from pidward.kernel.limits import read_limit
+from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Failure, Prepared, Spawner, Started
+from pidward.kernel.wait import reap, wait_exit
 from pidward.logs.client import Pump
 from pidward.runtime.loop import Loop
 from pidward.runtime.supervise import Supervision
@@ -112,7 +114,12 @@ class Bench:
         self.store.on_flush = lambda: True
         self.supervision.feed(on.ShutdownAsked("the end of the test", at_once=True))
         self.turn_until(lambda: self.is_finished)
+        pump = Pidfd.open(self._pump.pid) if self._pump.pid else None
         self._pump.close()
+        if pump is not None:
+            with pump:
+                assert wait_exit(pump, Seconds(PATIENCE))
+                reap(pump)
         self.trees.close()
         self.spawner.close()
         self.loop.close()

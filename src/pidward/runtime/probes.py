@@ -25,12 +25,14 @@ from pidward.core.probing import (
     request,
 )
 from pidward.core.spec import Configuration, Probe, ProbeKind, ServiceSpec
+from pidward.core.units import Instant
 from pidward.runtime.attendant import Equipment, Surroundings
 from pidward.runtime.commands import Command, Outcome, run_command
 from pidward.runtime.knock import Knock
 from pidward.runtime.loop import Timer
 from pidward.runtime.plan import expand
 from pidward.runtime.seat import Seat
+from pidward.runtime.trees import LOOK_AGAIN
 
 MAX_COMMANDS, MAX_CONNECTIONS = 16, 256
 """Looks at a time, of all workers together; others wait for their turn, and their timeout begins with it."""
@@ -50,6 +52,7 @@ class Probes:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
+        self._specs: dict[str, ServiceSpec] = {}  # the latest; a new configuration comes here before it is in force
         self._lives: dict[WorkerName, _Life] = {}
         self._marks: dict[WorkerName, tuple[int, int]] = {}
         self._turns = {ProbeKind.EXEC: _Turns(MAX_COMMANDS)}
@@ -58,6 +61,7 @@ class Probes:
     def configured(self, configuration: Configuration) -> None:
         """Ask by what is configured now, also those who run already."""
         for spec in configuration.services:
+            self._specs[spec.name] = spec
             for number in range(1, spec.workers + 1):
                 name = WorkerName(spec.name, number)
                 worker = self._surroundings.worker(name)
@@ -90,7 +94,7 @@ class Probes:
             if life is not None:
                 self._lives.pop(name).cancel()
             return
-        spec = self._surroundings.spec(name)
+        spec = self._specs[name.service]
         wanted = (process, spec.ready, spec.alive)
         if life is None or life.of != wanted:
             if life is not None:
@@ -132,7 +136,7 @@ class Probes:
 
     def _mark(self, name: WorkerName) -> None:
         """Remember where the output of the last process ends."""
-        probe = self._surroundings.spec(name).ready
+        probe = self._specs[name.service].ready
         if probe is not None and probe.kind is ProbeKind.LOG:
             from pidward.runtime.output import ends_of  # noqa: PLC0415 - few services are ready by a line
 
@@ -144,7 +148,7 @@ class Probes:
         surroundings, text = self._surroundings, expand(probe.target, name.number)
         marks = self._marks.get(name) or ends_of(surroundings.state_dir, name)
         return Reader(
-            surroundings.loop, surroundings.state_dir, name, surroundings.spec(name).logs, marks, text,
+            surroundings.loop, surroundings.state_dir, name, self._specs[name.service].logs, marks, text,
             lambda: self._tell_readiness(name, process, says=True, why=f'its output said "{text}"'),
         )  # fmt: skip
 
@@ -232,14 +236,15 @@ class _Questioner:
     def _begin(self) -> bool:
         if self._is_over:
             return False
-        self._has_turn = True
-        self._asked = self._loop.now()
+        now = self._loop.now()
         if isinstance(self._look, Command) and not self._look.is_gone:
-            self._loop.call_soon(
-                lambda: self._answered(False, "the command before it is not dead yet")
-            )
+            if now < self._asked + 2 * self._probe.timeout:
+                self._timer = self._loop.call_at(Instant(now + LOOK_AGAIN), self._due)
+                return False
+            self._loop.call_soon(lambda: self._answered(answer=False, what="the command before it cannot be killed"))
         else:
             self._look = self._ask(self._answered)
+        self._asked, self._has_turn = now, True
         return True
 
     def _end_turn(self) -> None:
