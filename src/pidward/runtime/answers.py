@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from pidward.core import events as on
 from pidward.core.change import Change, compare
+from pidward.core.health import Health, judge_health
 from pidward.core.model import EventRow, ProcessId, Wanted, Worker, WorkerName
 from pidward.core.signals import signal_name
 from pidward.core.spec import MAX_WORKERS, Configuration
@@ -36,7 +37,9 @@ class Answers:
         self._instance, self._version, self._config = instance, version, config
         self._read_configuration, self._trouble, self._state_dir = read_configuration, trouble, state_dir
         self._started = loop.now()
-        self._process = Pidfd.own().id
+        self.health: Callable[[], Health] = lambda: judge_health(self._core.workers.values(), ())
+        with Pidfd.own() as own:
+            self._process = own.id
 
     def resolve(self, targets: Sequence[str]) -> list[WorkerName]:
         """Turn "web", "web/2" or nothing (all) into workers, in order of the file."""
