@@ -1,6 +1,6 @@
 """From checked keys to the specification: the last checks, then the objects of ``core.spec``."""
 
-from pidward.config.checks import check
+from pidward.config.checks import check, is_scheduled
 from pidward.config.part import EnvFiles, Part, Values
 from pidward.config.probes import kind_in, make_probe
 from pidward.config.reading import INVALID, Report
@@ -65,7 +65,7 @@ def _service(part: Part, groups: Groups, from_files: dict[str, str], done_when_e
     for key, policy in _POLICIES.items():
         if key in values:
             values[key] = policy(**values[key])
-    schedule = values.pop("schedule", None)
+    schedule = values.pop("schedule", {})
     depends_on = values.pop("depends_on", {})
     ready = values.pop("ready", {})
     return ServiceSpec(
@@ -78,7 +78,7 @@ def _service(part: Part, groups: Groups, from_files: dict[str, str], done_when_e
         ready=make_probe(ready),
         ready_timeout=ready.get("deadline"),
         alive=make_probe(values.pop("alive", {})),
-        schedule=Schedule(**schedule) if schedule else None,
+        schedule=Schedule(**schedule) if is_scheduled(schedule) else None,
         origin=part.report.place(part.path("command")),
         origins=part.origins(),
         **values,

@@ -87,13 +87,18 @@ def _check_type(part: Part) -> None:
         part.report.at_value(part.path("pid_file"), f"is the same for all {workers} workers; put %i in it")
 
 
+def is_scheduled(schedule: dict[str, object]) -> bool:
+    """The table says when, and not only what to do if runs overlap."""
+    return "every" in schedule or "cron" in schedule
+
+
 def _check_schedule(part: Part) -> None:
     schedule = part.get("schedule")
-    if not schedule:
+    if schedule is None or ("schedule" not in part.own and not is_scheduled(schedule)):
         return
-    if not schedule.keys() & {"every", "cron"}:
+    if not is_scheduled(schedule):
         part.report.at_value(part.path("schedule"), "needs every or cron")
-    if part.values.get("type") not in (ServiceType.ONESHOT, INVALID):
+    elif part.values.get("type") not in (ServiceType.ONESHOT, INVALID):
         part.report.at_value(
             part.path("schedule"), 'starts programs that do their work and end: needs type = "oneshot"'
         )

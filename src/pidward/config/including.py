@@ -6,7 +6,7 @@ from typing import Any
 
 from pidward.config.errors import ConfigError
 from pidward.config.files import parse_toml, read_file
-from pidward.config.positions import Positions
+from pidward.config.positions import Path, Positions
 from pidward.config.reading import INVALID, Report, read
 from pidward.config.schema import ROOT
 
@@ -39,10 +39,10 @@ def include(values: Values, path: str, report: Report) -> None:
                 return
             elif real not in seen:
                 seen.add(real)
-                _take(file, values, path, report)
+                _take(file, place, values, path, report)
 
 
-def _matching(pattern: str, place: tuple[str | int, ...], report: Report) -> Iterator[str]:
+def _matching(pattern: str, place: Path, report: Report) -> Iterator[str]:
     import glob  # noqa: PLC0415 - only for those who include
 
     if "\0" in pattern:
@@ -53,9 +53,13 @@ def _matching(pattern: str, place: tuple[str | int, ...], report: Report) -> Ite
         yield pattern
 
 
-def _take(file: str, values: Values, main: str, report: Report) -> None:
+def _take(file: str, place: Path, values: Values, main: str, report: Report) -> None:
     try:
         text = read_file(file)
+    except ConfigError as error:
+        report.at_value(place, f"{file}: {error.problems[0].message}")
+        return
+    try:
         raw = parse_toml(text, file)
     except ConfigError as error:
         report.add(error.problems)

@@ -41,16 +41,23 @@ class Report:
         self._collected = collected or _Collected()
         self._elsewhere: dict[Path, Report] = {}
         self._places: dict[Path, str] = {}
+        self._really: dict[Path, Path] = {}
 
     def at_key(self, path: Path, message: str) -> None:
         """Report a problem with a key itself, or with what is missing in it."""
         part = self._part(path)
+        path = part._really.get(path, path)
         part._add(path, part._positions.key(path), message)
 
     def at_value(self, path: Path, message: str) -> None:
         """Report a problem with a value."""
         part = self._part(path)
+        path = part._really.get(path, path)
         part._add(path, part._positions.value(path), message)
+
+    def stands_at(self, path: Path, other: Path) -> None:
+        """Remember that what has one path was written at another."""
+        self._really[path] = other
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Report what was found elsewhere."""
@@ -174,27 +181,29 @@ def _read_table(table: Table, raw: object, path: Path, report: Report) -> Any:
         return INVALID
     for name in table.needs:
         if name not in values:
-            report.at_value(path, f"needs {name}")
+            if len(values) == len(raw):  # else an unknown key is perhaps the one
+                report.at_value(path, f"needs {name}")
             values[name] = INVALID
     return values
 
 
 def _read_named(named: Named, raw: object, path: Path, report: Report) -> Any:
-    places: dict[Any, Path] = {}
     if named.listed is not None and isinstance(raw, list) and all(isinstance(name, str) for name in raw):
-        places = {name: (*path, index) for index, name in enumerate(raw)}
+        for index, name in enumerate(raw):
+            report.stands_at((*path, name), (*path, index))
         raw = dict.fromkeys(raw, named.listed)
     if not isinstance(raw, dict):
         report.at_value(path, str(unlike(named.words, raw)))
         return INVALID
     values: dict[str, Any] = {}
     for name, value in raw.items():
-        place = places.get(name, (*path, name))
+        values[name] = read(named.of, value, (*path, name), report)
         try:
             named.check(name)
         except ValueError as error:
-            report.at_key(place, str(error))
-        values[name] = read(named.of, value, place, report)
+            report.at_key((*path, name), str(error))
+            if isinstance(named.of, Kind):  # of a table more can be said
+                values[name] = INVALID
     return values
 
 

@@ -28,6 +28,7 @@ from pidward.config.values import (
     BOOLEAN,
     CAUSE,
     CRON,
+    FILE,
     PATH_TEMPLATE,
     PERCENT,
     SIGNAL,
@@ -79,7 +80,7 @@ OPTIONAL = ["cpu_affinity", "io_priority", "limits", "nice", "oom_score_adj", "r
 
 _ARGUMENTS = Array("an array of strings, or one string", TEMPLATE, split=split_command, at_least=1)
 _CAUSES = Array("an array of exit codes and signals", CAUSE, make=frozenset)
-_FILES = Array("a path or an array of paths", TEXT, split=lambda path: [path])
+_FILES = Array("a path or an array of paths", FILE, split=lambda path: [path])
 _EXECUTION = Execution(command=())
 _SERVICE = ServiceSpec(name="", execution=_EXECUTION)
 
@@ -114,7 +115,7 @@ STOP = table(
 RELOAD = table(
     Key("signal", SIGNAL, "the signal that makes it read its own configuration again", '"SIGHUP"'),
     Key("command", _ARGUMENTS, "the command that does; PIDWARD_MAINPID tells it whom", '["nginx", "-s", "reload"]'),
-    defaults=[ReloadPolicy()], shorthand="signal", one_of=("signal", "command"),
+    defaults=[ReloadPolicy()], shorthand="signal", one_of=("signal", "command"), words="a signal, or a table",
 )  # fmt: skip
 
 SCHEDULE = table(
@@ -245,8 +246,9 @@ SERVICE = table(
     Key("fd_store", whole(0, MAX_KEPT_DESCRIPTORS), "descriptors kept for it over restarts, at most, as with "
         "`FDSTORE=1`", "16"),
     Key("pid_file", PATH_TEMPLATE, "where a program of type `forking` writes its number", '"/run/web.%i.pid"'),
-    Key("sockets", Array("an array of sockets", SOCKET), "bound once, passed to every worker as LISTEN_FDS, kept over "
-        "restarts", '["tcp://127.0.0.1:8000", { listen = "unix:///run/web.sock", mode = "660" }]'),
+    Key("sockets", Array("a socket or an array of sockets", SOCKET, split=lambda socket: [socket]),
+        "bound once, passed to every worker as LISTEN_FDS, kept over restarts",
+        '["tcp://127.0.0.1:8000", { listen = "unix:///run/web.sock", mode = "660" }]'),
     Key("on_demand", BOOLEAN, "started by the first connection to one of its sockets", "true"),
     Key("schedule", SCHEDULE, "when it is started by the clock", '{ every = "5min" }'),
     Key("stop", STOP, "how a worker is stopped", '{ signal = "SIGINT", grace = "30s" }'),
@@ -263,8 +265,8 @@ SERVICE = table(
         unset="pidward's own"),
     Key("scheduler", SCHEDULER, "as in sched_setscheduler(2)", '"batch"', unset="pidward's own"),
     Key("security", SECURITY, "what the program may never do", "{ no_new_privileges = true }"),
-    Key("optional", Array("an array of keys", one_of(OPTIONAL)), "keys that the system may refuse: it is said, and the "
-        "worker runs without", '["nice", "resources"]'),
+    Key("optional", Array("a key or an array of keys", one_of(OPTIONAL), split=lambda key: [key]),
+        "keys that the system may refuse: it is said, and the worker runs without", '["nice", "resources"]'),
     Key("logs", LOGS, "what is kept of stdout and stderr", '{ max_size = "10MiB", keep = 5 }'),
     Key("autostart", BOOLEAN, "started with the supervisor", "false"),
     Key("essential", ESSENTIAL, "its end is the end of everything, as with the program of a container: when it failed "

@@ -102,6 +102,13 @@ def path_template_of(value: object) -> str:
     return template_of(path_of(value))
 
 
+def _file(value: object) -> str:
+    name = text_of(value)
+    if not name.removeprefix("-"):
+        raise ValueError("must not be empty")
+    return name
+
+
 def is_whole(value: object) -> bool:
     """``value`` is an int; TOML's booleans are none."""
     return isinstance(value, int) and not isinstance(value, bool)
@@ -112,7 +119,8 @@ def whole_of(value: object, low: int, high: int, words: str = "a whole number") 
     if not isinstance(value, int) or isinstance(value, bool):
         raise unlike(words, value)
     if not low <= value <= high:
-        raise ValueError(f"must be between {low} and {high}, got {value}")
+        allowed = f"between {low} and {high}" if low < high else low
+        raise ValueError(f"must be {allowed}, got {value}")
     return value
 
 
@@ -231,6 +239,7 @@ TEMPLATE = Kind("a string", _TEMPLATE, template_of)
 BOOLEAN = Kind("`true` or `false`", {"type": "boolean"}, _boolean)
 ABSOLUTE_PATH = Kind("an absolute path", {"type": "string", "pattern": "^/"}, path_of)
 PATH_TEMPLATE = Kind("an absolute path", {"type": "string", "pattern": "^/" + _TEMPLATE_PATTERN}, path_template_of)
+FILE = Kind("a path", {"type": "string", "pattern": "^(-.|[^-])"}, _file)
 CRON = Kind("a cron expression", {"type": "string", "pattern": r"^\s*(@[a-z]+|\S+(\s+\S+){4})\s*$"}, _cron)
 PERCENT = Kind(
     "a percentage",
