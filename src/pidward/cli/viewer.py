@@ -3,7 +3,6 @@
 So a terminal that stands still, or a slow pipe, holds up neither the supervisor nor a worker.
 """
 
-import os
 import sys
 from time import CLOCK_REALTIME, clock_gettime_ns
 
@@ -24,8 +23,8 @@ class Viewer:
         flags = [flag for flag, said in (("--json", here.json), ("--no-color", here.no_color)) if said]
         self._process: Background | None = None
         try:
-            self._process = Background([*own, *flags], *(f"/proc/{os.getpid()}/fd/{number}" for number in (1, 2)))
-        except OSError as error:  # a socket as stdout, as under systemd, cannot be opened once more
+            self._process = Background.beside_us([*own, *flags])
+        except OSError as error:
             here.say(f"pidward: the workers' output is not shown here ({error.strerror}); see `pidward logs -f`")
 
     def close(self) -> None:

@@ -3,9 +3,12 @@
 import os
 import select
 from collections.abc import Sequence
+from typing import Self
 
 from pidward.core.model import ExitStatus, ProcessId
 from pidward.core.signals import SIGKILL, SIGTERM
+from pidward.kernel.errors import KernelError
+from pidward.kernel.helper import start_helper
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Plan, Spawner, Started
 from pidward.kernel.wait import reap
@@ -40,6 +43,22 @@ class Background:
             raise OSError(result.errno, f"{os.strerror(result.errno)} (stage {result.stage})", argv[0])
         self._pidfd: Pidfd = result.pidfd
         self._gate = result.gate  # kept: the pure-Python rung still speaks through it
+
+    @classmethod
+    def beside_us(cls, argv: Sequence[str]) -> Self:
+        """Start a program that writes to our own stdout and stderr: a socket could not be opened once more by its path.
+
+        Raises:
+            OSError: it could not be started.
+        """
+        self = cls.__new__(cls)
+        try:
+            with open(os.devnull, "rb") as nothing:
+                self._pidfd = start_helper(argv, nothing.fileno(), shares_stdout=True)
+        except KernelError as error:
+            raise OSError(error.errno, str(error), argv[0]) from None
+        self._gate = None
+        return self
 
     @property
     def process(self) -> ProcessId:
