@@ -42,12 +42,13 @@ class _First(NamedTuple):
 class _Daemon:
     """What is known of one worker's daemon."""
 
-    __slots__ = ("first", "guessed_until", "path", "pause", "watch")
+    __slots__ = ("first", "guessed_until", "is_told", "path", "pause", "watch")
 
     def __init__(self, path: str) -> None:
         self.path = path  # of the pid file; "" without one
         self.first: _First | None = None
         self.guessed_until: Instant | None = None  # set when the main process was guessed
+        self.is_told = False  # that there are several, and nobody can say which
         self.pause = _SOONEST
         self.watch: int | None = None  # inotify's number
 
@@ -112,14 +113,13 @@ class Daemons:
         is_first = self.is_first(seat)
         if is_first and status.code != 0:
             return None  # the start failed
+        found = None
         if daemon.path:
             found = self._named(seat, daemon)
-        elif is_first or (daemon.guessed_until or 0.0) > self._surroundings.loop.now():
+        elif not is_first and (daemon.guessed_until or 0.0) > self._surroundings.loop.now():
             found = self._only_one(seat, daemon)
-        else:
-            return None
         if found is None and is_first:
-            self._look_later(seat.name, daemon)
+            self._look_later(seat.name, daemon)  # without a file not at once: many fork twice
         return found
 
     # --- looking, while nobody is the main process
@@ -130,17 +130,14 @@ class Daemons:
         worker = self._surroundings.worker(name)
         if seat is None or daemon is None or worker is None or worker.phase not in _ACTIVE:
             return
-        if seat.pidfd is not None and not self.is_first(seat):
-            return  # it was found
         if daemon.path and daemon.watch is None:
             self._watch_file(name, daemon)
-        if daemon.path:
-            found = self._named(seat, daemon)
-        else:
-            found = self._only_one(seat, daemon) if seat.pidfd is None else None
+        if seat.pidfd is not None:
+            return  # the first process has not ended, or the main one is known
+        found = self._named(seat, daemon) if daemon.path else self._only_one(seat, daemon)
         if found is not None:
             self._surroundings.change_main(name, found)
-        elif seat.pidfd is None:
+        else:
             self._look_later(name, daemon)
 
     def _look_later(self, name: WorkerName, daemon: _Daemon) -> None:
@@ -176,6 +173,12 @@ class Daemons:
             return top[0]
         for process in top:
             process.close()
+        if len(top) > 1 and not daemon.is_told:
+            daemon.is_told = True
+            self._surroundings.note(
+                "notify", seat.name, f"{seat.name}: {len(top)} processes stay, and it cannot be told which is the main "
+                f"one: set service.{seat.name.service}.pid_file, or have it send MAINPID",
+            )  # fmt: skip
         return None
 
     # --- pid files
