@@ -14,6 +14,7 @@ from pidward.config.errors import ConfigError, Problem
 from pidward.control.listen import ControlSocket
 from pidward.control.server import Server
 from pidward.core.change import Change, Consequence
+from pidward.core.health import Health, judge_health
 from pidward.core.model import EventRow, ExitStatus, Phase, ProcessId, Source, Wanted, Worker, WorkerName
 from pidward.core.spec import MAX_WORKERS
 from pidward.core.units import Instant
@@ -162,6 +163,9 @@ class FakeDesk:
         if self.reload_error is not None:
             raise self.reload_error
         return [Change("web", Consequence.SCALE, "2 -> 3"), Change("new", Consequence.ADD, "1 worker")]
+
+    def health(self) -> Health:
+        return judge_health(self.workers.values(), [name for name in self.workers if name.service == "slow"])
 
     def status_text(self, name: WorkerName) -> str:
         return "serving" if name.service == "web" else ""

@@ -8,12 +8,19 @@ import sys
 
 from pidward.cli.failure import DENIED, FAILED, INTERRUPTED, PIPE_CLOSED, Failure
 from pidward.cli.here import take_shared
-from pidward.cli.table import COMMANDS, HIDDEN, LEAN
+from pidward.cli.table import COMMANDS, HIDDEN, LEAN, RAW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
+
+
+class Raw:
+    """All words, as they are."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
 
 
 class Plain:
@@ -69,8 +76,12 @@ def _run(words: "Sequence[str]") -> int:
     if name == "--version":
         name = "version"
     module = load_command(name)
-    if is_plain(name, arguments):
-        given: object = Plain(name, arguments)
+    asks_help = any(word in ("-h", "--help") for word in arguments[: _end_of_options(arguments)])
+    given: object
+    if name in RAW and not asks_help:
+        given = Raw(arguments)
+    elif is_plain(name, arguments):
+        given = Plain(name, arguments)
     else:
         from pidward.cli.parser import parser_of
 
@@ -78,6 +89,10 @@ def _run(words: "Sequence[str]") -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     status: int = module.run(here, given)
     return status
+
+
+def _end_of_options(words: "Sequence[str]") -> int:
+    return words.index("--") if "--" in words else len(words)
 
 
 def load_command(name: str) -> "ModuleType":

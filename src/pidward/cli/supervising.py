@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pidward.cli.announcer import Announcer
-from pidward.cli.failure import DENIED, FAILED, Failure
+from pidward.cli.failure import DENIED, FAILED, OK, Failure
 from pidward.cli.here import Here
 from pidward.cli.paths import SOCKET_NAME, instance_of, runtime_dir_of, state_dir_of
 from pidward.control.listen import AlreadyRunning, ControlSocket
 from pidward.control.server import Server
+from pidward.core.actions import Finish
 from pidward.core.spec import Configuration
 from pidward.runtime.desk import Desk
 from pidward.runtime.loop import Loop
@@ -37,11 +39,54 @@ def options_of(here: Here, given: Any, path: str, configuration: Configuration) 
 
 
 def supervise(chosen: Options) -> int:
-    """Run the supervisor; Failure when it cannot begin."""
+    """Run the supervisor; Failure when it cannot begin. Gives the exit status of the command."""
     try:
-        return run(chosen)
+        return exit_status(run(chosen))
     except (CannotStart, AlreadyRunning) as error:
         raise Failure(FAILED, f"{error}{_running_at(os.path.join(chosen.runtime_dir, SOCKET_NAME))}") from None
+
+
+def one_command(here: Here, configuration: Configuration, place: str, verbose: bool) -> Finish:
+    """Supervise what the command line says, with everything in one directory, until it has ended for good.
+
+    What is remembered is of no use to a later run, so it goes at the end.
+    """
+    state_dir = os.path.join(place, "state")
+    chosen = Options(
+        config_path="",
+        state_dir=state_dir,
+        runtime_dir=place,
+        instance=instance_of(here),
+        read_configuration=lambda: configuration,
+        serve=lambda loop, desk: _serve(loop, desk, os.path.join(place, SOCKET_NAME), here),
+        announce=Announcer(here).say if verbose else _silent,
+        forwards=True,
+    )
+    try:
+        finish = run(chosen)
+    except (CannotStart, AlreadyRunning) as error:
+        raise Failure(FAILED, f"{error}{_running_at(os.path.join(place, SOCKET_NAME))}") from None
+    _remove(state_dir, place)
+    return finish
+
+
+def _remove(*directories: str) -> None:
+    """Remove our own files; what cannot be removed stays."""
+    for directory in directories:
+        with suppress(OSError):
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        os.unlink(entry.path)
+            os.rmdir(directory)
+
+
+def exit_status(finish: Finish) -> int:
+    """The essential worker's, as a shell gives it, when its end was the reason; else whether anything failed."""
+    status = finish.status
+    if status is None or status.cause is None:
+        return FAILED if finish.failed else OK
+    return status.cause if status.cause >= 0 else 128 - status.cause
 
 
 def _running_at(socket: str) -> str:

@@ -9,10 +9,12 @@ COMMANDS = {
     "up": ("up", "start the supervisor and its services"),
     "down": ("down", "stop all workers in reverse order, then the supervisor"),
     "status": ("status", "show each worker: phase, process, uptime, restarts, last exit, memory"),
+    "health": ("health", "tell whether all is live, ready or started, for container managers"),
     "start": ("change", "start services or workers and wait until they are ready"),
     "stop": ("change", "stop services or workers and wait until they are down"),
     "restart": ("change", "replace the processes of services or workers by new ones"),
     "scale": ("scale", "have more or fewer workers of a service, touching only the difference"),
+    "run": ("run", "supervise one command from the command line; as process 1 be the init of a container"),
     "wait": ("wait", "block until workers are ready, stopped, or have ended"),
     "plan": ("plan", "show what `reload` would change, without doing it"),
     "reload": ("reload", "read the configuration again and change only what changed"),
@@ -21,6 +23,7 @@ COMMANDS = {
     "logs": ("logs", "show what workers wrote to stdout and stderr"),
     "events": ("events", "show what happened: starts, exits and their causes, restarts and their reasons"),
     "check": ("check", "find every mistake in a configuration file"),
+    "schema": ("schema", "print the JSON Schema of the configuration, for editors"),
     "doctor": ("doctor", "show what this kernel grants and what is used instead of what it does not"),
     "completion": ("completion", "print the completion script for bash, zsh or fish"),
     "demo": ("demo", "start real programs, break them, and show each recovery"),
@@ -28,6 +31,9 @@ COMMANDS = {
 }
 
 HIDDEN = {"__complete": ("complete", "names for the completion scripts")}
+
+RAW = frozenset({"run"})
+"""Commands that read their words themselves: what they import is kept in memory for good, too."""
 
 LEAN: dict[str, tuple[str, ...]] = {"status": (), "__complete": (), "up": ("detach", "background")}
 """Commands that are called without argparse when only names and these switches follow.

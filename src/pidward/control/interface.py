@@ -111,6 +111,10 @@ method ReloadWorkers(targets: []string) -> (signalled: []Signalled)
 # Stop all workers in reverse order, then the supervisor. at_once: without grace. The reply comes before it is done.
 method Down(at_once: ?bool) -> ()
 
+# How well all of it is. live: nothing has given up. ready: everything that is wanted may serve, has completed, or is
+# idle until it is needed. started: everything that was wanted at the beginning has been ready once.
+method Health() -> (live: bool, ready: bool, started: bool, reasons: []string)
+
 # The supervisor alone.
 method About() -> (supervisor: Supervisor)
 

@@ -95,6 +95,11 @@ class Service:
         """The supervisor alone."""
         return {"supervisor": show_about(self._desk.about())}
 
+    def Health(self, _talk: Conversation) -> Parameters:  # noqa: N802
+        """How well all of it is."""
+        health = self._desk.health()
+        return {**health._asdict(), "reasons": list(health.reasons)}
+
     def Events(  # noqa: N802
         self, talk: Conversation, since: int | None = None, follow: bool | None = None, limit: int | None = None
     ) -> Parameters | None:

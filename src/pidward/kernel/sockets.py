@@ -1,8 +1,9 @@
 """Listening sockets that outlive the processes they are given to."""
 
+import _socket as socket  # the module above it makes enums of all numbers, 0.5 MiB
 import os
-import socket
 import stat
+from contextlib import closing
 from errno import EADDRINUSE
 from typing import NamedTuple
 
@@ -10,6 +11,9 @@ from pidward.core.spec import SocketKind, SocketSpec
 
 _STREAMS = frozenset({SocketKind.TCP, SocketKind.UNIX})
 _PATHS = frozenset({SocketKind.UNIX, SocketKind.UNIX_DGRAM})
+
+
+Connection = socket.socket
 
 
 class Owner(NamedTuple):
@@ -35,7 +39,9 @@ class Listener:
     """
 
     def __init__(self, spec: SocketSpec, owner: Owner = Owner()) -> None:  # noqa: B008 - immutable
-        self._socket = socket.socket(_family(spec), socket.SOCK_STREAM if spec.kind in _STREAMS else socket.SOCK_DGRAM)
+        self._socket = socket.socket(
+            _family(spec), (socket.SOCK_STREAM if spec.kind in _STREAMS else socket.SOCK_DGRAM) | socket.SOCK_CLOEXEC
+        )
         self._path = ""
         self._inode = 0
         try:
@@ -93,7 +99,22 @@ class Listener:
             os.chown(spec.address, owner.uid, owner.gid, follow_symlinks=False)
 
 
-def _family(spec: SocketSpec) -> socket.AddressFamily:
+def accept(listener: Listener) -> Connection:
+    """Take a connection; it does not block, and is the caller's.
+
+    Raises:
+        BlockingIOError: it has left. OSError EMFILE, ENFILE, ENOMEM: nothing to hold it with.
+    """
+    try:
+        fd, _address = listener._socket._accept()  # type: ignore[attr-defined]  # as the module above it does
+    except ConnectionAbortedError:
+        raise BlockingIOError from None
+    connection = socket.socket(fileno=fd)
+    connection.setblocking(False)
+    return connection
+
+
+def _family(spec: SocketSpec) -> int:
     if spec.kind in _PATHS:
         return socket.AF_UNIX
     return socket.AF_INET6 if ":" in spec.address else socket.AF_INET
@@ -103,7 +124,7 @@ def _remove_dead(path: str, kind: int) -> None:
     """Remove a socket that nobody answers at any more. Raises the OSError of bind for anything else there."""
     if not stat.S_ISSOCK(os.lstat(path).st_mode):
         raise OSError(EADDRINUSE, "something that is no socket is there already", path)
-    with socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK) as trial:
+    with closing(socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)) as trial:
         try:
             trial.connect(path)
         except ConnectionRefusedError:

@@ -92,7 +92,7 @@ class Engine:
         scratch = None
         try:
             scratch = tempfile.mkdtemp(prefix="pidward-")
-            code = run(Options(
+            finish = run(Options(
                 config_path=self._configuration.path or "the program",
                 state_dir=self._state_dir or f"{scratch}/state",
                 runtime_dir=f"{scratch}/run",
@@ -104,7 +104,7 @@ class Engine:
         except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
             self._end_with(error)
         else:
-            self._end_with(code)
+            self._end_with(1 if finish.failed else 0)
         finally:
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -157,14 +157,18 @@ class Engine:
         return future
 
     def reach(
-        self, goal: Goal, targets: Sequence[str], act: Callable[[Desk, list[WorkerName]], None], timeout: float | None
+        self,
+        goal: Goal,
+        targets: Sequence[str],
+        act: Callable[[Desk, list[WorkerName]], None] | None,
+        timeout: float | None,
     ) -> "Future[list[Worker]]":
         """Do something with some workers, and wait until each is where it should be.
 
         Args:
             goal: where.
             targets: "web", "web/2"; none for all.
-            act: asks for it.
+            act: asks for it; None only waits, and what happened before counts too.
             timeout: seconds; None: no limit.
 
         Returns:
@@ -175,8 +179,10 @@ class Engine:
 
         def begin(desk: Desk, loop: Loop) -> None:
             try:
-                reaching = _Reaching(desk, goal, desk.resolve(targets), future)
-                act(desk, reaching.names)
+                asked = Instant(0.0 if act is None else desk.now())
+                reaching = _Reaching(desk, goal, desk.resolve(targets), asked, future)
+                if act is not None:
+                    act(desk, reaching.names)
             except Exception as error:  # noqa: BLE001 - it is raised where somebody waits
                 _fail(future, error)
                 return
@@ -245,10 +251,11 @@ class Engine:
 class _Reaching:
     """Some workers on their way."""
 
-    def __init__(self, desk: Desk, goal: Goal, names: list[WorkerName], future: "Future[list[Worker]]") -> None:
+    def __init__(
+        self, desk: Desk, goal: Goal, names: list[WorkerName], asked: Instant, future: "Future[list[Worker]]"
+    ) -> None:
         self.names = names
-        self._desk, self._goal, self._future = desk, goal, future
-        self._asked = Instant(desk.now())
+        self._desk, self._goal, self._asked, self._future = desk, goal, asked, future
         self._before: dict[WorkerName, ProcessId | None] = {}
         for name in names:
             worker = desk.worker(name)

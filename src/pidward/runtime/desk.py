@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from pidward.core.change import Change
+from pidward.core.health import Health
 from pidward.core.model import EventRow, ProcessId, Worker, WorkerName
 
 __all__ = ["About", "Desk", "EventRow", "NoProcess", "NotReloadable", "UnknownTarget"]
@@ -80,6 +81,10 @@ class Desk(Protocol):
 
     def plan(self) -> list[Change]:
         """Read the configuration and tell what ``reload`` would change. Raises as ``reload`` does."""
+
+    @property
+    def health(self) -> Callable[[], Health]:
+        """Judges how well all of it is."""
 
     def status_text(self, name: WorkerName) -> str:
         """What the worker's program says of itself (STATUS= of sd_notify); empty when nothing."""

@@ -8,24 +8,22 @@ from typing import NamedTuple, Protocol
 
 from pidward import __version__
 from pidward.core import actions as do
-from pidward.core.events import ShutdownAsked
 from pidward.core.model import EventRow
-from pidward.core.signals import SIGCHLD, SIGHUP, SIGINT, SIGTERM, signal_name
-from pidward.core.spec import Configuration
+from pidward.core.spec import Configuration, Settings
 from pidward.core.units import Instant, Seconds
 from pidward.kernel.cgroup import locate
 from pidward.kernel.clock import boot_id
 from pidward.kernel.limits import raise_nofile, read_limit
-from pidward.kernel.signals import SignalFd
 from pidward.kernel.spawn import Spawner
-from pidward.kernel.tree import become_subreaper
 from pidward.logs.client import Pump
 from pidward.runtime.answers import Answers
 from pidward.runtime.attendants import Attendants
 from pidward.runtime.desk import Desk
 from pidward.runtime.faults import Faults
+from pidward.runtime.health import Doctor
+from pidward.runtime.hearing import Ears
 from pidward.runtime.leftovers import clear_leftovers
-from pidward.runtime.loop import READ, Loop, Watch
+from pidward.runtime.loop import Loop
 from pidward.runtime.mailbox import Mailbox
 from pidward.runtime.supervise import Supervision
 from pidward.runtime.trees import Trees
@@ -59,14 +57,17 @@ class Options(NamedTuple):
     services: tuple[str, ...] = ()  # start only these; empty: all
     announce: Callable[[str], None] = lambda _text: None  # what happens, a line each, for a person who watches
     viewer: Callable[[], Closable] | None = None  # shows the workers' output; closing it lets it show the rest
+    forwards: bool = False  # other signals than those that end it go to the workers' main processes
     embedded: bool = False  # in a thread of another program, whose signals, limits and children are left alone
 
 
-def run(options: Options) -> int:
+def run(options: Options) -> do.Finish:
     """Supervise until told to end.
 
+    As process 1 of a container, and wherever signals are forwarded, orphans of workers are inherited and reaped.
+
     Returns:
-        0, or 1 when a worker with ``then = "stop-all"`` gave up.
+        Why it ended, whether because a worker gave up, and how the essential worker ended if that was the reason.
 
     Raises:
         CannotStart: another supervisor of this instance runs, or a directory cannot be used.
@@ -80,28 +81,17 @@ def run(options: Options) -> int:
         trees = stack.enter_context(closing(Trees(
             options.instance, options.runtime_dir, locate(), subreaper=not options.embedded
         )))  # fmt: skip
-        # Blocked before any thread exists, so that the descriptor alone receives them.
-        numbers = [SIGTERM, SIGINT, SIGHUP]
-        signals = None if options.embedded else stack.enter_context(closing(SignalFd(numbers)))
-        deaths = None if options.embedded else stack.enter_context(closing(SignalFd([SIGCHLD])))
+        # Before any thread exists, so that the descriptors alone receive the signals.
+        ears = None if options.embedded else stack.enter_context(closing(Ears(options.forwards)))
         nofile = read_limit("nofile") if options.embedded else raise_nofile()
-        spawner = Spawner()
-        if trees.kills_at_birth(spawner):
-            spawner.close()
-            spawner = Spawner(into_cgroup=False)
-        stack.enter_context(closing(spawner))
+        spawner = stack.enter_context(closing(_make_spawner(trees)))
         loop = stack.enter_context(closing(Loop()))
         mailbox = stack.enter_context(closing(Mailbox(loop)))
         troubles = Troubles(options.announce)
         settings = configuration.settings
-        try:
-            store = stack.enter_context(closing(Store.open(
-                os.path.join(options.state_dir, "state.db"), boot_id=boot_id(),
-                history=settings.history, history_max=settings.history_max,
-                on_trouble=lambda text: mailbox.post(lambda: troubles.report("store", text)),
-            )))  # fmt: skip
-        except NewerSchema as error:
-            raise CannotStart(str(error)) from None
+        store = stack.enter_context(closing(_open_store(
+            options.state_dir, settings, lambda text: mailbox.post(lambda: troubles.report("store", text))
+        )))  # fmt: skip
         leftovers = []
         for sentence in clear_leftovers(store, trees, configuration):
             options.announce(sentence)
@@ -121,28 +111,31 @@ def run(options: Options) -> int:
             supervision.note("supervisor", None, sentence)
         loop.on_error = Faults(lambda text: supervision.note("supervisor", None, text)).tell
         supervision.subscribe(lambda row: _announce(row, options.announce))
+        doctor = Doctor(supervision)
+        answers.health = doctor.health
+        if settings.health:
+            stack.enter_context(closing(_serve_health(loop, settings.health, doctor)))
         ending = Ending(loop, pump)
+        supervision.stop_timeout = settings.stop_timeout
         supervision.on_finish = ending.begin
-        if signals is not None:
-            listener = SignalListener(signals, supervision, answers, options.announce)
-            loop.watch(signals, READ, listener.heard)
-        if deaths is not None:
-            orphans = Orphans(loop, deaths, supervision)
-            supervision.inherit_orphans = orphans.inherit
-            if trees.is_walking:
-                orphans.inherit()
+        if ears is not None:
+            ears.listen(loop, supervision, answers, options.announce)
+            supervision.inherit_orphans = ears.inherit_orphans
+            if trees.is_walking or options.forwards or os.getpid() == 1:
+                ears.inherit_orphans()
         viewer = stack.enter_context(closing(options.viewer())) if options.viewer else None
         attendants = Attendants(supervision.surroundings(options.runtime_dir, options.state_dir))
         stack.callback(attendants.close)
         supervision.attended_by(attendants)
         supervision.load(configuration, options.services)
+        doctor.begin()
         if not options.embedded:
             trim_memory()
         loop.run()
         if viewer is not None:
             viewer.close()
-        supervision.note("supervisor", None, f"pidward ended: {ending.reason}")
-        return 1 if ending.failed else 0
+        supervision.note("supervisor", None, f"pidward ended: {ending.finish.reason}")
+        return ending.finish
 
 
 class Troubles:
@@ -165,65 +158,46 @@ class Troubles:
         return list(self._now.values())
 
 
-class SignalListener:
-    """What signals to the supervisor mean."""
-
-    def __init__(
-        self, signals: SignalFd, supervision: Supervision, answers: Answers, announce: Callable[[str], None]
-    ) -> None:
-        self._signals, self._supervision, self._answers, self._announce = signals, supervision, answers, announce
-        self._interrupted = False
-
-    def heard(self, _events: int) -> None:
-        """TERM and INT end in order, a second INT at once; HUP reads the configuration again."""
-        for number, pid, uid in self._signals.read():
-            by = signal_name(number) + (f" from pid {pid}, uid {uid}" if pid else "")
-            if number == SIGHUP:
-                self._reload(by)
-            else:
-                at_once = self._interrupted and number == SIGINT
-                self._interrupted = self._interrupted or number == SIGINT
-                hint = "; ^C once more stops at once" if number == SIGINT else ""
-                self._announce(f"{by}: stopping everything" + (" at once" if at_once else f", in order{hint}"))
-                self._supervision.feed(ShutdownAsked(f"the end of pidward ({by})", at_once))
-
-    def _reload(self, by: str) -> None:
-        try:
-            self._announce(self._answers.reload(by))
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a file must not end the supervisor
-            self._announce(f"{by}: the configuration was not changed: {error}")
-
-
-class Orphans:
-    """Descendants of workers that lost their parent: ours from then on, and reaped when they end."""
-
-    def __init__(self, loop: Loop, deaths: SignalFd, supervision: Supervision) -> None:
-        self._loop, self._deaths, self._supervision = loop, deaths, supervision
-        self._watch: Watch | None = None
-
-    def inherit(self) -> None:
-        """Become their parent; harmless when we are already."""
-        if self._watch is None:
-            become_subreaper()
-            self._watch = self._loop.watch(self._deaths, READ, self._heard)
-
-    def _heard(self, _events: int) -> None:
-        self._deaths.read()
-        self._supervision.reap_orphans()
-
-
 class Ending:
     """The last steps: everything is down; let the pump move the rest, then leave the loop."""
 
     def __init__(self, loop: Loop, pump: Pump) -> None:
         self._loop, self._pump = loop, pump
-        self.reason, self.failed = "", False
+        self.finish = do.Finish("")
 
     def begin(self, finish: do.Finish) -> None:
         """Called by the core's Finish."""
-        self.reason, self.failed = finish.reason, finish.failed
+        self.finish = finish
         self._loop.call_at(Instant(self._loop.now() + DRAIN_TIME), self._loop.stop)
         self._pump.drain(self._loop.stop)
+
+
+def _make_spawner(trees: Trees) -> Spawner:
+    spawner = Spawner()
+    if trees.kills_at_birth(spawner):
+        spawner.close()
+        spawner = Spawner(into_cgroup=False)
+    return spawner
+
+
+def _open_store(state_dir: str, settings: Settings, on_trouble: Callable[[str | None], None]) -> Store:
+    try:
+        return Store.open(
+            os.path.join(state_dir, "state.db"), boot_id=boot_id(),
+            history=settings.history, history_max=settings.history_max, on_trouble=on_trouble,
+        )  # fmt: skip
+    except NewerSchema as error:
+        raise CannotStart(str(error)) from None
+
+
+def _serve_health(loop: Loop, where: str, doctor: Doctor) -> Closable:
+    from pidward.runtime.health_http import HealthServer, address_of  # noqa: PLC0415 - where it is wanted
+
+    try:
+        return HealthServer(loop, address_of(where), doctor.health)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise CannotStart(f"cannot answer about health at {where}: {why}; check pidward.health") from None
 
 
 def _announce(row: EventRow, announce: Callable[[str], None]) -> None:

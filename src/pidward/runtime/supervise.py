@@ -16,7 +16,7 @@ from pidward.core.model import EventRow, ExitStatus, Phase, Worker, WorkerName
 from pidward.core.signals import SIGKILL, signal_name
 from pidward.core.spec import Configuration, LogMode
 from pidward.core.supervisor import Supervisor as Core
-from pidward.core.units import Instant
+from pidward.core.units import Instant, Seconds, format_duration
 from pidward.kernel.cgroup import Group
 from pidward.kernel.clock import wall
 from pidward.kernel.ending import look_at_end
@@ -30,7 +30,7 @@ from pidward.logs.client import Pump
 from pidward.logs.inherit import own_streams
 from pidward.runtime.attendant import Equipment, Successor, Surroundings
 from pidward.runtime.attendants import Attendants
-from pidward.runtime.loop import READ, Loop, Watch
+from pidward.runtime.loop import READ, Loop, Timer, Watch
 from pidward.runtime.plan import Places, PlanError, explain_failure, explain_refusal, make_plan
 from pidward.runtime.seat import Seat, Tree
 from pidward.runtime.trees import LOOK_AGAIN, Trees
@@ -49,6 +49,9 @@ DESCRIPTORS_PER_BIRTH = 2
 """A pidfd, and a gate until the program runs."""
 THREADS_FROM = 16
 """A batch this large is worth a second thread; measured in bench/spawn_cost.py."""
+
+_AWAITS_EMPTY = (Phase.RUNNING, Phase.STOPPING, Phase.KILLING)
+"""When the main process has ended: RUNNING is a daemon whose main process is not known yet."""
 
 
 class Supervision:
@@ -79,6 +82,8 @@ class Supervision:
         self._subscribers: dict[int, Callable[[EventRow], None]] = {}
         self._next_subscriber = 0
         self._attendants: Attendants | None = None
+        self.stop_timeout: Seconds | None = None
+        self._last_patience: Timer | None = None
         self._successor: Successor = lambda _seat, _status: None
         self.inherit_orphans: Callable[[], None] = lambda: None
         self.on_finish: Callable[[do.Finish], None] = lambda _finish: loop.stop()
@@ -120,6 +125,14 @@ class Supervision:
         """Tell the core what happened, and do what it asks for."""
         now = self._loop.now()
         self._perform(self._core.step(event, now), now)
+        if self._core.ending and self.stop_timeout is not None and self._last_patience is None:
+            self._last_patience = self._loop.call_at(Instant(now + self.stop_timeout), self._hurry)
+
+    def _hurry(self) -> None:
+        assert self.stop_timeout is not None
+        why = f"stop_timeout: not everything was down after {format_duration(self.stop_timeout)}"
+        self.note("supervisor", None, f"{why}; what lives is killed")
+        self.feed(on.ShutdownAsked(why, at_once=True))
 
     def _perform(self, actions: list[do.Action], now: Instant) -> None:
         for action in actions:
@@ -141,6 +154,8 @@ class Supervision:
                 self._kill(action)
             case do.Finish():
                 self.on_finish(action)
+            case do.Note():
+                self.note("supervisor", action.worker, action.text)
             case do.StopAll():
                 raise AssertionError("the core obeys StopAll itself")
 
@@ -202,6 +217,7 @@ class Supervision:
         if seat.timer is not None:
             seat.timer.cancel()
         self._trees.remove(seat.tree)
+        self._trees.forget(seat.name)
         self._pump.remove(seat.name)
 
     # --- spawning
@@ -271,7 +287,19 @@ class Supervision:
         except KernelError as error:
             self.feed(on.SpawnFailed(seat.name, f"its cgroup cannot be made: {error}"))
             return False
-        return seat.prepared is not None or self._prepare(seat)
+        return self._limit(seat, is_running=False) and (seat.prepared is not None or self._prepare(seat))
+
+    def _limit(self, seat: Seat, is_running: bool) -> bool:
+        """Write the limits of its tree; False, after a failed spawn, when it may not start without what is refused."""
+        spec = self._core.spec(seat.name)
+        refused = self._trees.limit(seat.name, spec.resources, is_running)
+        if refused and not is_running and "resources" not in spec.execution.optional:
+            advice = f"check service.{spec.name}.resources, or name resources in service.{spec.name}.optional"
+            self.feed(on.SpawnFailed(seat.name, f"{'; '.join(refused)}; {advice}"))
+            return False
+        for sentence in refused:
+            self.note("warning", seat.name, f"{seat.name}: {sentence}")
+        return True
 
     def _prepare(self, seat: Seat) -> bool:
         spec = self._core.spec(seat.name)
@@ -299,7 +327,8 @@ class Supervision:
         elif mode is not LogMode.NONE:
             out, err = self._pump.spools(seat.name)
         birth = self._trees.birth(seat.tree)
-        return Places(self._instance, out, err, birth.cgroup, birth.join, birth.gated, self._nofile)
+        join = birth.join + self._trees.joins(seat.name)
+        return Places(self._instance, out, err, birth.cgroup, join, birth.gated, self._nofile)
 
     def _spawned(self, seat: Seat, result: Started | Failure) -> None:
         if isinstance(result, Failure):
@@ -369,7 +398,7 @@ class Supervision:
             self._spawn_failed(seat, failure)
             return
         self.feed(on.Exited(seat.name, process, status, left_behind))
-        if left_behind and seat.emptied_watch is None and self._phase(seat) in (Phase.STOPPING, Phase.KILLING):
+        if left_behind and seat.emptied_watch is None and self._phase(seat) in _AWAITS_EMPTY:
             self._await_empty(seat)
 
     def change_main(self, name: WorkerName, process: Pidfd) -> None:
@@ -384,6 +413,7 @@ class Supervision:
             self._gate_spoke(seat)
         if seat.pidfd is not None:
             self._part_with(seat)
+        self._trees.unwatch(seat)
         seat.pidfd = process
         seat.watch = self._loop.watch(process.fileno(), READ, lambda _events: self._died(seat))
         self._trees.main_changed(seat)
@@ -494,6 +524,13 @@ class Supervision:
         self._subscribers[key] = callback
         return lambda: self._subscribers.pop(key, None) and None
 
+    def signal_all(self, number: int) -> None:
+        """Send a signal to every worker's main process."""
+        for seat in self._seats.values():
+            if seat.pidfd is not None:
+                with suppress(KernelError):  # it ended just now
+                    seat.pidfd.signal(number)
+
     def reap_orphans(self) -> None:
         """Children that came to us when their parents ended are reaped; trees that wait to be empty are looked at."""
         known = {seat.pidfd.id.pid for seat in self._seats.values() if seat.pidfd is not None} | self._trees.unreaped
@@ -510,6 +547,9 @@ class Supervision:
         self.feed(on.Reconfigured(configuration, by))
         for name, seat in self._seats.items():
             old, new = before.get(name.service), self._core.spec(name)
+            if old is not None and old.resources != new.resources and seat.tree is not None:
+                self._limit(seat, is_running=seat.pidfd is not None)
+                seat.prepared = None
             if old is not None and (old.execution, old.logs) == (new.execution, new.logs):
                 continue
             seat.prepared = None
