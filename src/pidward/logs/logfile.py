@@ -54,12 +54,13 @@ class LogFile:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return
-        with open(fd, "rb") as file:
+        try:
             found = os.fstat(fd)
             if found.st_ino == self.inode and found.st_size > self.end:
-                file.seek(self.end)
-                beyond = file.read()
+                beyond = os.pread(fd, found.st_size - self.end, self.end)
                 self.end += beyond.rfind(b"\n") + 1 if whole_lines else len(beyond)
+        finally:
+            os.close(fd)
 
     def is_written(self) -> bool:
         """Something is in the file."""

@@ -8,6 +8,7 @@ when it rotates at the end of a line, 128 KiB of what becomes JSON.
 
 import fcntl
 import os
+from contextlib import suppress
 
 from pidward.logs.layout import pipe_path
 from pidward.logs.logfile import line_end
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 FIONREAD = 0x541B
 BUSY = 4096
 """Bytes found at once that say that more is about to come."""
+USUAL, WIDE = 64 * 1024, 256 * 1024
+"""Size of a FIFO, and of one that was found full. All FIFOs of a user may have 64 MiB in sum (Linux 4.5)."""
 SIP = 4096
 """Bytes read at once to find the end of a line: no more of text is ever held in memory."""
 
@@ -33,7 +36,8 @@ class PipeMover:
     """
 
     is_pipe = True
-    __slots__ = ("_dress", "_forward", "_pipe", "_policy", "_rest", "_splices", "behind", "deleted",
+    is_unused = False  # it is held open to be polled
+    __slots__ = ("_dress", "_forward", "_is_wide", "_pipe", "_policy", "_rest", "_splices", "behind", "deleted",
                  "dropped", "mentioned", "out", "retired", "trouble")  # fmt: skip
 
     def __init__(
@@ -42,6 +46,7 @@ class PipeMover:
         self._policy, self._dress, self._forward = policy, dress, forward
         self._rest = bytearray()  # read, and not written yet
         self._splices = dress is None
+        self._is_wide = False
         self.behind = self.dropped = self.mentioned = 0
         self.deleted = self.retired = False
         self.trouble = ""
@@ -82,6 +87,10 @@ class PipeMover:
         except BlockingIOError:
             pass
         self.behind = moved if moved >= BUSY else 0
+        if moved >= USUAL and not self._is_wide:
+            self._is_wide = True  # or cannot be, and is not tried again
+            with suppress(OSError):
+                fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, WIDE)
         return moved
 
     def _step(self, wall_ns: int) -> int:
