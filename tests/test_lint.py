@@ -26,7 +26,7 @@ ALLOWED = {
     },  # trials may kill who makes them
     "os.pidfd_open": {"kernel/pidfd.py", "cli/resident.py"},  # the latter only compares, on the lean path
     "os.posix_spawn": {"kernel/spawn_python.py", "kernel/helper.py"},
-    "os.waitpid": {"kernel/features.py", "demo/workers/daemons.py"},  # own children, where there may be no pidfd
+    "os.waitpid": {"demo/workers/daemons.py"},
     "signal.pidfd_send_signal": {"kernel/pidfd.py"},
 }
 MISBEHAVING = "demo/workers/*.py"  # programs that the demo supervises: what they do wrong is their purpose

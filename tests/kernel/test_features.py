@@ -79,6 +79,7 @@ def test_even_the_first_call_may_be_deadly() -> None:
         confine({_PIDFD_OPEN: _KILL_PROCESS})
         features = probe()
         assert not features.has("pidfd_open")
+        assert features.findings[0].how == "a trial was killed"
         assert features.has("proc_children") or not os.path.exists("/proc/thread-self/children")
 
     run_apart(scenario)

@@ -6,12 +6,14 @@ there, each facility shows itself when it is first used. ``pidward doctor`` prin
 """
 
 import os
-import signal
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pidward.core.signals import signal_name
 from pidward.kernel import mask, trials
 from pidward.kernel.errors import KernelError
+from pidward.kernel.pidfd import Pidfd
+from pidward.kernel.wait import reap, wait_exit
 
 
 class Feature(NamedTuple):
@@ -75,19 +77,19 @@ def probe() -> Features:
         if feature.name in mask.taken_away():
             findings[feature.name] = Finding(feature, False, f"taken away by {mask.VARIABLE}")
     while waiting := [feature for feature in FEATURES if feature.name not in findings]:
-        answers, death = _in_child(waiting)
+        child, answers = _in_child(waiting)
         for feature, (granted, how) in zip(waiting, answers, strict=False):
             findings[feature.name] = Finding(feature, granted, how)
+        death = _end_of(child, findings)
         if len(answers) < len(waiting):
             culprit = waiting[len(answers)]
-            findings[culprit.name] = Finding(culprit, False, f"a trial was killed by {death}")
+            findings[culprit.name] = Finding(culprit, False, f"a trial was killed{death}")
     return Features(tuple(findings[feature.name] for feature in FEATURES))
 
 
-def _in_child(features: list[Feature]) -> tuple[list[tuple[bool, str]], str]:
-    """Run trials in a fork until one kills it; the answers, and what ended the child."""
+def _in_child(features: list[Feature]) -> tuple[int, list[tuple[bool, str]]]:
+    """Run trials in a fork until one kills it; the child, which has ended or is about to, and the answers."""
     ours, theirs = os.pipe()
-    # The number of a child is its own until we reap it, and no pidfd can be trusted to exist here yet.
     pid = os.fork()  # noqa: TID251
     if pid == 0:
         try:
@@ -98,9 +100,22 @@ def _in_child(features: list[Feature]) -> tuple[list[tuple[bool, str]], str]:
     os.close(theirs)
     with open(ours, "rb") as file:
         lines = file.read().decode(errors="replace").splitlines()
-    status = os.waitpid(pid, 0)[1]  # noqa: TID251
-    death = signal.Signals(status & 0x7F).name if status & 0x7F else f"exit {status >> 8}"
-    return [(line[0] == "+", line[1:]) for line in lines], death
+    return pid, [(line[0] == "+", line[1:]) for line in lines]
+
+
+def _end_of(child: int, findings: dict[str, Finding]) -> str:
+    """Reap a child; " by SIGSYS" when that is what ended it.
+
+    By pidfd, and so only where the trials have shown that pidfds work: before, the call might kill us. Without them
+    pidward cannot run, and the child waits for the end of whoever found that out.
+    """
+    needed = (findings.get("pidfd_open"), findings.get("waitid_pidfd"))
+    if not all(finding is not None and finding.granted for finding in needed):
+        return ""
+    with Pidfd.open(child) as process:  # ours and not reaped, so the number is its own
+        wait_exit(process)
+        status = reap(process)
+    return f" by {signal_name(status.signal)}" if status is not None and status.signal else ""
 
 
 def _answer(trial: Callable[[], str]) -> bytes:
