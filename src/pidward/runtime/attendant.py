@@ -35,6 +35,13 @@ Successor = Callable[[Seat, ExitStatus], Pidfd | None]
 """Who is the main process now that the one in the seat has ended thus; None: nobody. The handle is the caller's."""
 
 
+class Closable(Protocol):
+    """Something that must not outlive the supervisor."""
+
+    def close(self) -> None:
+        """End it, and wait until nothing of it is left."""
+
+
 class Surroundings(NamedTuple):
     """What an attendant may use; all of it belongs to the supervisor and outlives the attendant."""
 
@@ -52,6 +59,7 @@ class Surroundings(NamedTuple):
     change_main: Callable[[WorkerName, Pidfd], None]  # to a process proved to be of its tree; takes the handle
     succeed_by: Callable[[Successor], None]  # ask this, from now on, before the end of a main process counts
     inherit_orphans: Callable[[], None]  # daemons become our children when their parents end, and are reaped
+    commands: set[Closable]  # that run for workers; closed when the supervisor ends
     instance: str
     runtime_dir: str
     state_dir: str

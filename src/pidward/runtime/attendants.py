@@ -49,6 +49,8 @@ class Attendants:
         """The supervisor ends."""
         while self._here:
             self._here.popitem()[1].close()
+        while self.surroundings.commands:
+            self.surroundings.commands.pop().close()
 
 
 def _sockets(surroundings: Surroundings) -> Attendant:

@@ -10,8 +10,11 @@ import select
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from errno import errorcode
+from itertools import count
 from typing import NamedTuple
 
+from pidward.core.actions import PreStop
+from pidward.core.events import PreStopEnded
 from pidward.core.model import ExitStatus, Phase, WorkerName
 from pidward.core.restart import describe
 from pidward.core.signals import SIGKILL
@@ -47,6 +50,7 @@ class Outcome(NamedTuple):
 
 
 Done = Callable[[Outcome], None]
+_serial = count(1)
 
 
 def run_command(
@@ -62,8 +66,7 @@ def run_command(
         command: program and arguments; the program is searched for as the worker's own is.
         timeout: after this its whole tree is killed, and that is the outcome.
         done: called once, and never from within this call; not after ``cancel``.
-        purpose: names its tree; a worker has one command of a purpose at a time. Has a letter that no service may
-            have in its name.
+        purpose: names its tree and its files, for people.
         env: more environment.
 
     Returns:
@@ -73,6 +76,19 @@ def run_command(
         command=tuple(command), env=spec.execution.env + env + _whom(surroundings, name), stdin="null", sockets=()
     )
     return Command(surroundings, name, spec._replace(execution=execution), timeout, done, purpose)
+
+
+def pre_stop(surroundings: Surroundings, action: PreStop) -> None:
+    """Run ``stop.pre`` of a worker for as long as its grace lasts, and tell the core how it ended."""
+    name, spec = action.worker, surroundings.spec(action.worker)
+
+    def ended(outcome: Outcome) -> None:
+        worker = surroundings.worker(name)
+        if worker is not None and worker.process == action.process:  # else it was about a process that is gone
+            surroundings.feed(PreStopEnded(name, "" if outcome.is_success else f"stop.pre {outcome.text}"))
+
+    timeout = Seconds(max(0.0, action.until - surroundings.loop.now()))
+    run_command(surroundings, name, spec, spec.stop.pre, timeout, ended, purpose="pre-stop")
 
 
 class Command:
@@ -89,7 +105,10 @@ class Command:
     ) -> None:
         self._loop, self._trees = surroundings.loop, surroundings.trees
         self._done: Done | None = done
-        self._seat = Seat(WorkerName(f"{purpose}:{name.service}", name.number))
+        # No service has a colon in its name, so what is left there of a killed supervisor is never taken for a service.
+        self._seat = Seat(WorkerName(f"{purpose}.{next(_serial)}:{name.service}", name.number))
+        self._running = surroundings.commands
+        self._running.add(self)
         self._output: _Output | None = None
         self._timer: Timer | None = None
         self._timeout = timeout
@@ -213,6 +232,7 @@ class Command:
 
     def _gone(self) -> None:
         self.is_gone = True
+        self._running.discard(self)
         self._let_go()
 
     def _let_go(self) -> None:

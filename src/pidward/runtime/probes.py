@@ -84,9 +84,9 @@ class Probes:
         self._attend(name, record.after, record.process)
 
     def close(self) -> None:
-        """Stop asking, and leave no command behind."""
-        for name in list(self._lives):
-            self._lives.pop(name).close()
+        """Stop asking."""
+        while self._lives:
+            self._lives.popitem()[1].cancel()
 
     def _attend(self, name: WorkerName, phase: Phase | None, process: ProcessId | None) -> None:
         life = self._lives.get(name)
@@ -169,13 +169,6 @@ class _Life:
             if look is not None:
                 look.cancel()
 
-    def close(self) -> None:
-        for look in (self.ready, self.alive):
-            if isinstance(look, _Questioner):
-                look.close()
-            elif look is not None:
-                look.cancel()
-
 
 class _Turns:
     """So many looks at a time; who comes later waits in order."""
@@ -222,13 +215,6 @@ class _Questioner:
         if self._look is not None:
             self._look.cancel()
         self._end_turn()
-
-    def close(self) -> None:
-        """The supervisor ends: as ``cancel``, and wait until a running command is gone."""
-        look = self._look
-        self.cancel()
-        if isinstance(look, Command):
-            look.close()
 
     def _due(self) -> None:
         self._turns.take(self._begin)

@@ -118,7 +118,7 @@ class Supervision:
             self._loop, self._spawner, self._trees, self._nofile, self.feed, self.note, self.seat,
             self.worker, self._core.spec, self.subscribe, self._prepare_again,
             self.change_main, self.succeed_by, self.inherit_orphans,
-            self._instance, runtime_dir, state_dir,
+            set(), self._instance, runtime_dir, state_dir,
         )  # fmt: skip
 
     def feed(self, event: on.Event) -> None:
@@ -152,6 +152,10 @@ class Supervision:
                 self._signal(action)
             case do.Kill():
                 self._kill(action)
+            case do.PreStop():
+                from pidward.runtime.commands import pre_stop  # noqa: PLC0415 - few services have such a command
+
+                pre_stop(self.attendants.surroundings, action)
             case do.Finish():
                 self.on_finish(action)
             case do.Note():
