@@ -12,11 +12,16 @@ from pidward.demo.narrator import Narrator, Played
 from pidward.demo.program import Program
 from pidward.demo.reports import Reports
 from pidward.demo.scenes import SCENES
+from pidward.demo.scenes.scene import no_loopback
 from pidward.demo.show import is_proved
 from pidward.demo.stopwatch import Stopwatch, wait_death
 from pidward.demo.story import Kind, Line, Story, Unmet
 from pidward.demo.workers import program
+from pidward.kernel import abi
 from pidward.kernel.clock import boottime
+from tests.isolation import run_apart
+
+CLONE_NEWNET = 0x4000_0000
 
 
 @pytest.mark.parametrize("is_exact", [True, False])
@@ -112,3 +117,17 @@ def test_one_fact_that_does_not_hold_is_enough() -> None:
     assert not verdict(good, bad, good)
     assert not verdict(good, empty, good)
     assert not verdict(skipped, good)
+
+
+def test_scenes_that_need_the_loopback_interface_say_so_where_it_is_down() -> None:
+    def scenario() -> None:
+        assert abi.libc().unshare(CLONE_NEWNET) == 0
+        assert "lo up" in no_loopback()
+        scenes = {scene.name: scene for scene in SCENES}
+        assert scenes["nginx"].missing()
+        assert scenes["gunicorn"].missing()
+
+    if os.geteuid() != 0:
+        pytest.skip("CAP_SYS_ADMIN: no network namespace of our own")
+    assert no_loopback() == ""
+    run_apart(scenario)

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pidward.control.jsontext import encode
 from pidward.core.signals import SIGKILL
 from pidward.demo.ask import http_get
-from pidward.demo.scenes.scene import Scene, recover, serves
+from pidward.demo.scenes.scene import Scene, no_loopback, recover, serves
 from pidward.demo.stage import Stage, living, service
 from pidward.demo.story import Story
 
@@ -42,7 +42,7 @@ SCENE = Scene(
     expected="a new gunicorn serves on the same port, and nothing is left of the old one",
     play=_play,
     service=_service,
-    missing=lambda: "" if find_spec("gunicorn") else (
+    missing=lambda: no_loopback() if find_spec("gunicorn") else (
         f"gunicorn is not installed beside pidward; {sys.executable} -m pip install gunicorn, or `make demo`"
     ),
 )  # fmt: skip

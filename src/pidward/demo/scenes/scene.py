@@ -1,6 +1,7 @@
 """What a scene is, and what most scenes have in common: break it, see it recover, look at the new one."""
 
 import shutil
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -75,6 +76,16 @@ def milliseconds(seconds: float) -> str:
 def find(program: str) -> str:
     """A program's absolute path; also in the directories of the system's own programs. "" when it is not there."""
     return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin:/usr/local/sbin") or ""
+
+
+def no_loopback() -> str:
+    """A ``missing`` for servers on 127.0.0.1: without a network at all, as in `unshare -n`, that cannot be reached."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("127.0.0.1", 9))  # sends nothing
+        except OSError as error:
+            return f"127.0.0.1 cannot be reached ({error.strerror}); as root: ip link set lo up"
+    return ""
 
 
 def needs(program: str, package: str) -> Callable[[], str]:
