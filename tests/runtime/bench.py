@@ -21,6 +21,7 @@ from pidward.logs.client import Pump
 from pidward.runtime.loop import Loop
 from pidward.runtime.supervise import Supervision
 from pidward.runtime.trees import Trees
+from pidward.store.rows import Scale
 from pidward.store.store import Store
 
 PATIENCE = 20.0
@@ -61,6 +62,11 @@ class MemoryStore:
         return self.on_flush()
 
     def forget(self, worker: WorkerName) -> None: ...
+
+    def scales(self) -> Mapping[str, Scale]:
+        return {}
+
+    def scale(self, service: str, workers: int, of: int) -> None: ...
 
     def wanted(self) -> Mapping[WorkerName, Wanted]:
         return {}

@@ -6,6 +6,7 @@ value that only ``core.worker`` makes. Each concern has its own file, which sees
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from pidward.core import events as on
 from pidward.core.actions import Action, Finish
@@ -75,7 +76,12 @@ class Supervisor:
     # --- what happens
 
     def load(
-        self, configuration: Configuration, wishes: Mapping[WorkerName, Wanted], now: Instant, only: Iterable[str] = ()
+        self,
+        configuration: Configuration,
+        wishes: Mapping[WorkerName, Wanted],
+        now: Instant,
+        only: Iterable[str] = (),
+        scales: Mapping[str, int] = MappingProxyType({}),
     ) -> Iterator[Action]:
         """Take the first configuration and start what is wanted and may start, one worker after the other.
 
@@ -84,12 +90,14 @@ class Supervisor:
             wishes: what operators asked for in earlier runs; it outranks autostart.
             now: the present.
             only: names of services to start, with all that they need; empty: all. The others are known and stay down.
+            scales: how many workers operators wanted in earlier runs, for services of the configuration.
         """
         self._engine.now = now
         self._adapting.configure(configuration)
+        self._roster.scales.update(scales)
         chosen, by = frozenset(only), "pidward, at its start"
         for spec in configuration.services:
-            for number in range(1, spec.workers + 1):
+            for number in range(1, self._roster.scale(spec.name) + 1):
                 name = WorkerName(spec.name, number)
                 down = why_down(spec, name, wishes, chosen)
                 self._adapting.add(name, by, down, stopped=wishes.get(name) is Wanted.DOWN)

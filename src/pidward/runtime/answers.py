@@ -7,7 +7,7 @@ from pidward.core.change import Change, compare
 from pidward.core.health import Health, judge_health
 from pidward.core.model import EventRow, ProcessId, Wanted, Worker, WorkerName
 from pidward.core.signals import signal_name
-from pidward.core.spec import MAX_WORKERS, Configuration
+from pidward.core.spec import Configuration
 from pidward.kernel.errors import Gone
 from pidward.kernel.pidfd import Pidfd
 from pidward.runtime.desk import About, NoProcess, NotReloadable, UnknownTarget
@@ -112,9 +112,9 @@ class Answers:
         spec = next((s for s in specs if s.name == service), None)
         if spec is None:
             raise self._unknown(service, [s.name for s in specs])
-        others = sum(name.service != service for name in self._core.workers)
-        if workers < 0 or others + workers > MAX_WORKERS:
-            raise ValueError(f"{service} can have 0 to {MAX_WORKERS - others} workers, not {workers}")
+        why_not = self._core.cannot_scale(service, workers)
+        if why_not:
+            raise ValueError(why_not)
         self._store.scale(service, workers, of=spec.workers)
         self._store.flush(timeout=1.0)
         self._supervision.feed(on.ScaleAsked(service, workers, by))

@@ -96,7 +96,12 @@ class Supervision:
         if self._attendants is not None:
             self._attendants.configured(configuration)
         now = self._loop.now()
-        for action in self._core.load(configuration, self._store.wanted(), now, only):
+        remembered, scales = self._store.scales(), {}
+        for spec in configuration.services:
+            scale = remembered.get(spec.name)
+            if scale is not None and scale.of == spec.workers:
+                scales[spec.name] = scale.workers
+        for action in self._core.load(configuration, self._store.wanted(), now, only, scales):
             self._perform([action], now)
             if len(self._spawns) >= START_BATCH:
                 self._after_turn()
@@ -549,6 +554,9 @@ class Supervision:
         if self._attendants is not None:
             self._attendants.configured(configuration)
         self.feed(on.Reconfigured(configuration, by))
+        for spec in configuration.services:
+            if self._core.scale(spec.name) == spec.workers:  # no wish any more, should the file come back to it
+                self._store.scale(spec.name, spec.workers, of=spec.workers)
         for name, seat in self._seats.items():
             old, new = before.get(name.service), self._core.spec(name)
             if old is not None and old.resources != new.resources and seat.tree is not None:

@@ -144,7 +144,8 @@ class Store:
         """
         with self._changed:
             if workers == of:
-                self._wishes.pop(service, None)
+                if self._wishes.pop(service, None) is None:
+                    return
             else:
                 self._wishes[service] = f"{workers} of {of}"
             self._stale_wishes[service] = None
