@@ -163,7 +163,7 @@ resources.cpu_weight = 0
 resources.cpu_max = 0
     21: resources.cpu_max: must be between 1% and 8191 processors, got 0
 resources.cpu_max = '50 %%'
-    21: resources.cpu_max: expected a percentage like "10%", got '50 %%'
+    21: resources.cpu_max: expected processors like "50%" or 1.5, or "infinity", got the string '50 %%'
 resources.cpu_max = true
     21: resources.cpu_max: expected processors like "50%" or 1.5, or "infinity", got true
 resources.io_weight = '100'

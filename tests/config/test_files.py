@@ -158,7 +158,7 @@ def test_included_files_in_order(tmp_path: Path) -> None:
 
 def test_nothing_to_include_is_no_mistake_but_a_missing_file_is(tmp_path: Path) -> None:
     assert mistakes(tmp_path, INCLUDE) == [
-        "T/pidward.toml:2:30: pidward.include[1]: T/more.toml: cannot be read: No such file or directory"
+        "T/pidward.toml:2:29: pidward.include[1]: T/more.toml: cannot be read: No such file or directory"
     ]
     assert len(configuration(tmp_path, INCLUDE.replace("'more.toml'", "")).services) == 1
 
@@ -217,5 +217,5 @@ def test_root_refuses_an_included_file_that_everybody_may_write(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     [message] = mistakes(tmp_path, INCLUDE)
     assert message.startswith(
-        "T/pidward.toml:2:30: pidward.include[1]: T/more.toml: decides what runs as root, and everybody may write it"
+        "T/pidward.toml:2:29: pidward.include[1]: T/more.toml: decides what runs as root, and everybody may write it"
     )

@@ -9,13 +9,14 @@ from pidward.config.values import (
     Kind,
     is_whole,
     path_template_of,
+    percent_of,
     template_of,
     unlike,
     whole_of,
     written,
 )
 from pidward.core.spec import Essential, IoPriority, Scheduler
-from pidward.core.units import MAX_SIZE, format_size, parse_percent, parse_size
+from pidward.core.units import MAX_SIZE, format_size, parse_size
 
 INFINITE = -1
 """In Resources: no limit, as opposed to one that nobody asked for."""
@@ -95,7 +96,7 @@ def memory(low: int) -> Kind:
         if value == "infinity":
             return INFINITE
         if isinstance(value, str) and value.rstrip().endswith("%"):
-            length = int(parse_percent(value) * os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+            length = int(percent_of(value) * os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
         else:
             length = parse_size(value)
         if length < low:
@@ -117,11 +118,8 @@ def _pids(value: object) -> int:
 def _processors(value: object) -> float:
     if value == "infinity":
         return INFINITE
-    text = value.strip() if isinstance(value, str) else ""
-    if text.endswith("%"):
-        count = parse_percent(text)
-    elif re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        count = float(text)
+    if isinstance(value, str) and (found := re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]+)?) *(%?)", value)):
+        count = float(found[1]) / (100 if found[2] else 1)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         count = float(value)
     else:
@@ -261,7 +259,7 @@ PROCESSORS = Kind(
     {
         "anyOf": [
             {"type": "number", "minimum": 0.01, "maximum": MAX_CPU},
-            {"type": "string", "pattern": r"^(infinity|[0-9]+(\.[0-9]+)?%?)$"},
+            {"type": "string", "pattern": r"^(infinity|[0-9]{1,9}(\.[0-9]+)? *%?)$"},
         ]
     },
     _processors,
@@ -273,7 +271,7 @@ AFFINITY = Kind(
         "anyOf": [
             _CPU_NUMBER,
             {"type": "array", "items": _CPU_NUMBER, "minItems": 1},
-            {"type": "string", "pattern": "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$"},
+            {"type": "string", "pattern": "^[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*$"},
         ]
     },
     _affinity,

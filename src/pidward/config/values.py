@@ -6,7 +6,7 @@ from collections.abc import Callable, Container
 from typing import Any, NamedTuple
 
 from pidward.core.cron import parse as parse_cron
-from pidward.core.signals import SIGRTMAX, parse_signal, signal_name
+from pidward.core.signals import SIGRTMAX, SIGRTMIN, parse_signal, signal_name
 from pidward.core.units import (
     MAX_DURATION,
     MAX_SIZE,
@@ -194,8 +194,12 @@ def _boolean(value: object) -> bool:
     return value
 
 
-def _percent(value: object) -> float:
-    fraction = parse_percent(value)
+def percent_of(value: object) -> float:
+    """Take a percentage up to 100%, as a fraction."""
+    if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value):
+        fraction = float(value.rstrip().removesuffix("%")) / 100
+    else:
+        fraction = parse_percent(value)
     if fraction > 1:
         raise ValueError(f"must be between 0% and 100%, got {value!r}")
     return fraction
@@ -226,36 +230,43 @@ def _cron(value: object) -> str:
     return text
 
 
-_SIGNAL_NAMES: Json = {
-    "anyOf": [
-        {"enum": [signal_name(number) for number in range(1, 32)]},
-        {"type": "string", "pattern": "^(SIG)?(RTMIN(\\+([12]?[0-9]|30))?|RTMAX(-([12]?[0-9]|30))?|[A-Z]+[12]?)$"},
-    ]
-}
+_NAMES = [signal_name(number).removeprefix("SIG") for number in range(1, SIGRTMIN)]
+_SIGNAL_NAMES: list[Json] = [
+    {"enum": [f"SIG{name}" for name in _NAMES if not name.isdecimal()]},
+    {
+        "type": "string",
+        "pattern": f"^(SIG)?({'|'.join(name for name in _NAMES if not name.isdecimal())}"
+        r"|RTMIN(\+([12]?[0-9]|30))?|RTMAX(-([12]?[0-9]|30))?)$",
+    },
+]
 _TEMPLATE: Json = {"type": "string", "pattern": "^" + _TEMPLATE_PATTERN}
 
-TEXT = Kind("a string", {"type": "string"}, text_of)
+TEXT = Kind("a string", {"type": "string", "pattern": "^[^\\u0000]*$"}, text_of)
 TEMPLATE = Kind("a string", _TEMPLATE, template_of)
 BOOLEAN = Kind("`true` or `false`", {"type": "boolean"}, _boolean)
-ABSOLUTE_PATH = Kind("an absolute path", {"type": "string", "pattern": "^/"}, path_of)
+ABSOLUTE_PATH = Kind("an absolute path", {"type": "string", "pattern": "^/[^\\u0000]*$"}, path_of)
 PATH_TEMPLATE = Kind("an absolute path", {"type": "string", "pattern": "^/" + _TEMPLATE_PATTERN}, path_template_of)
-FILE = Kind("a path", {"type": "string", "pattern": "^(-.|[^-])"}, _file)
-CRON = Kind("a cron expression", {"type": "string", "pattern": r"^\s*(@[a-z]+|\S+(\s+\S+){4})\s*$"}, _cron)
+FILE = Kind("a path", {"type": "string", "pattern": "^(-[^\\u0000]|[^-\\u0000])[^\\u0000]*$"}, _file)
+CRON = Kind(
+    "a cron expression",
+    {"type": "string", "pattern": r"^\s*(@[a-z]+|[-0-9A-Za-z*,/]+(\s+[-0-9A-Za-z*,/]+){4})\s*$"},
+    _cron,
+)
 PERCENT = Kind(
     "a percentage",
     {"type": ["string", "number"], "pattern": PERCENT_PATTERN, "minimum": 0, "maximum": 1},
-    _percent,
+    percent_of,
     lambda fraction: written(f"{fraction * 100:g}%"),
 )
 SIGNAL = Kind(
     "a signal",
-    {"anyOf": [*_SIGNAL_NAMES["anyOf"], {"type": "integer", "minimum": 1, "maximum": SIGRTMAX}]},
+    {"anyOf": [*_SIGNAL_NAMES, {"type": "integer", "minimum": 1, "maximum": SIGRTMAX}]},
     _signal,
     lambda number: written(signal_name(number)),
 )
 CAUSE = Kind(
     "exit codes and signals",
-    {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, *_SIGNAL_NAMES["anyOf"]]},
+    {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, *_SIGNAL_NAMES]},
     _cause,
     lambda cause: str(cause) if cause >= 0 else written(signal_name(-cause)),
 )
