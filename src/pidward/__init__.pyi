@@ -31,3 +31,9 @@ from pidward.runtime.desk import UnknownTarget as UnknownTarget
 from pidward.runtime.main import CannotStart as CannotStart
 
 __version__: str
+__all__ = [
+    "__version__", "ExitStatus", "Phase", "ProcessId", "Source", "Usage", "Worker", "WorkerName", "Denied",
+    "Exhausted", "Foreign", "Gone", "KernelError", "NotLeader", "Recycled", "Unsupported", "Ended", "Failed",
+    "Process", "open_process", "service", "SpawnError", "spawn", "DEVNULL", "PIPE", "STDOUT", "Event",
+    "Supervisor", "NoProcess", "UnknownTarget", "CannotStart",
+]  # fmt: skip

@@ -64,7 +64,7 @@ class Process:
     def __init__(self, process: plain.Process) -> None:
         """Use spawn or open_process. Owns the process."""
         self._process = process
-        self._transports: list[asyncio.BaseTransport] = []
+        self._connected: list[tuple[asyncio.BaseTransport, IO[bytes]]] = []
         self.stdin: asyncio.StreamWriter | None = None
         self.stdout: asyncio.StreamReader | None = None
         self.stderr: asyncio.StreamReader | None = None
@@ -146,9 +146,12 @@ class Process:
 
     async def close(self) -> None:
         """As ``pidward.Process.close``."""
-        for transport in self._transports:
-            transport.close()
-        while any(map(_is_open, (self._process.stdin, self._process.stdout, self._process.stderr))):
+        for transport, _ in self._connected:
+            if not isinstance(transport, asyncio.WriteTransport):
+                transport.close()
+            elif not transport.is_closing() or transport.get_write_buffer_size():
+                transport.abort()  # what was not written will not be
+        while any(not pipe.closed for _, pipe in self._connected):
             await asyncio.sleep(0)  # the transports close them, in one of the next turns
         self._process.close()
 
@@ -177,7 +180,7 @@ class Process:
         if process.stdin is not None:
             protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
             writing, _ = await loop.connect_write_pipe(lambda: protocol, process.stdin)
-            self._transports.append(writing)
+            self._connected.append((writing, process.stdin))
             self.stdin = asyncio.StreamWriter(writing, protocol, None, loop)
         if process.stdout is not None:
             self.stdout = await self._reader(process.stdout)
@@ -189,7 +192,7 @@ class Process:
         reader = asyncio.StreamReader()
         protocol = asyncio.StreamReaderProtocol(reader)
         reading, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
-        self._transports.append(reading)
+        self._connected.append((reading, pipe))
         return reader
 
 
@@ -213,7 +216,3 @@ def open_process(target: int | str | ProcessId | plain.Process | Process) -> Pro
 
 async def _read(stream: asyncio.StreamReader | None) -> bytes:
     return b"" if stream is None else await stream.read()
-
-
-def _is_open(file: IO[bytes] | None) -> bool:
-    return file is not None and not file.closed

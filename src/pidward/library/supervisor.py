@@ -87,7 +87,7 @@ class Supervisor:
 
     def wait_ready(self, *targets: str, timeout: float | None = None) -> list[Worker]:
         """Ask for nothing; wait until each is ready or has done its work. Raises as ``start``."""
-        return self._engine.reach(Goal.UP, targets, lambda _desk, _names: None, timeout).result()
+        return self._engine.reach(Goal.UP, targets, None, timeout).result()
 
     def signal(self, target: str, number: int | str, *, tree: bool = False) -> list[ProcessId]:
         """Send a signal to the workers' processes, or to their whole trees; returns whom.

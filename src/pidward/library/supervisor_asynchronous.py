@@ -75,7 +75,7 @@ class Supervisor:
 
     async def wait_ready(self, *targets: str, timeout: float | None = None) -> list[Worker]:
         """As ``pidward.Supervisor.wait_ready``."""
-        return await asyncio.wrap_future(self._engine.reach(Goal.UP, targets, lambda _desk, _names: None, timeout))
+        return await asyncio.wrap_future(self._engine.reach(Goal.UP, targets, None, timeout))
 
     async def signal(self, target: str, number: int | str, *, tree: bool = False) -> list[ProcessId]:
         """As ``pidward.Supervisor.signal``."""
