@@ -1,4 +1,4 @@
-"""``pidward check``: every mistake of a configuration file, at once."""
+"""``pidward check``: every mistake of a configuration file, and what of it this machine does not have, at once."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -9,12 +9,17 @@ from pidward.cli.paths import NO_FILE, configuration_of
 from pidward.config.errors import ConfigError
 from pidward.config.load import load
 from pidward.control.jsontext import encode
+from pidward.runtime.unmet import unmet
 
 
 def options(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("file", nargs="?", metavar="FILE", help="the file (default: the one that `up` would take)")
-    parser.epilog = "exit status: 0 the file is valid, 2 it is not"
+    parser.add_argument("--strict", action="store_true", help="take what this machine does not have for a mistake too")
+    parser.epilog = (
+        "Users, groups, programs and directories that this machine does not have are warnings: the file may be for\n"
+        "another one.\n\nexit status: 0 the file is valid, 2 it is not, or with --strict there were warnings"
+    )
 
 
 def run(here: Here, given: Any) -> int:
@@ -26,15 +31,20 @@ def run(here: Here, given: Any) -> int:
         configuration = load(path)
     except ConfigError as error:
         return _refuse(here, path, error)
+    warnings = unmet(configuration.services)
+    for warning in warnings:
+        here.say(f"{path}: warning: {warning}")
     workers = sum(service.workers for service in configuration.services)
     if here.json:
         document = {
             "schema_version": 1, "file": path, "valid": True, "problems": [],
-            "services": [service.name for service in configuration.services], "workers": workers,
+            "warnings": warnings, "services": [service.name for service in configuration.services], "workers": workers,
         }  # fmt: skip
         print(encode(document))
     else:
         print(f"{path}: valid; {_count(len(configuration.services), 'service')}, {_count(workers, 'worker')}")
+    if given.strict and warnings:
+        raise Failure(USAGE, f"{path}: {_count(len(warnings), 'warning')}, and --strict was given")
     return OK
 
 
