@@ -205,11 +205,14 @@ def locate() -> Located:
     return Located(None, "", "; ".join(refusals))
 
 
-def look_for(kind: str) -> Located:
-    """The place of one kind, "cgroup2" or "cgroup1"; nowhere when no group can be made there."""
+def look_for(kind: str, controller: str = "freezer") -> Located:
+    """The place of one kind, "cgroup2" or "cgroup1"; nowhere when no group can be made there.
+
+    Version 1 has a hierarchy for each controller; by default it is that of the freezer, where trees are kept.
+    """
     if kind in mask.taken_away():
         return Located(None, "", f"taken away by {mask.VARIABLE}")
-    path = own_directory(kind, _read("/proc/self/mountinfo").decode(), _read("/proc/self/cgroup").decode())
+    path = own_directory(kind, _read("/proc/self/mountinfo").decode(), _read("/proc/self/cgroup").decode(), controller)
     if path is None:
         return Located(None, "", "not mounted, or not where this process is in it")
     for needed in (path, path + "/cgroup.procs"):
@@ -218,18 +221,19 @@ def look_for(kind: str) -> Located:
     return Located(kind, path, "")
 
 
-def own_directory(kind: str, mountinfo: str, own: str) -> str | None:
+def own_directory(kind: str, mountinfo: str, own: str, controller: str = "freezer") -> str | None:
     """The directory of our own cgroup; None when the hierarchy is not mounted, or not where we are in it.
 
     Args:
-        kind: "cgroup2", or "cgroup1" for its freezer.
+        kind: "cgroup2", or "cgroup1" for the hierarchy of its ``controller``.
         mountinfo: /proc/self/mountinfo.
         own: /proc/self/cgroup.
+        controller: as version 1 names it.
     """
     ours = None
     for line in own.splitlines():
         hierarchy, controllers, path = line.split(":", 2)
-        if (hierarchy == "0") if kind == "cgroup2" else ("freezer" in controllers.split(",")):
+        if (hierarchy == "0") if kind == "cgroup2" else (controller in controllers.split(",")):
             ours = path
     if ours is None:
         return None
@@ -237,8 +241,8 @@ def own_directory(kind: str, mountinfo: str, own: str) -> str | None:
         before, _, after = line.partition(" - ")
         root, mount_point = (_unescaped(field) for field in before.split()[3:5])
         filesystem, _, options = after.split(" ", 2)
-        v1_freezer = filesystem == "cgroup" and "freezer" in options.split(",")
-        if filesystem == "cgroup2" if kind == "cgroup2" else v1_freezer:
+        is_its_v1 = filesystem == "cgroup" and controller in options.split(",")
+        if filesystem == "cgroup2" if kind == "cgroup2" else is_its_v1:
             inside = root.rstrip("/") + "/"
             if (ours + "/").startswith(inside):
                 return os.path.join(mount_point, ours[len(inside) :]).rstrip("/")

@@ -7,11 +7,12 @@ directory entered at the gate; or a walk over the descendants that the kernel ha
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from pidward.core.model import ProcessId, WorkerName
 from pidward.core.signals import SIGKILL
+from pidward.core.spec import Resources
 from pidward.core.units import Instant
 from pidward.kernel.cgroup import Group, GroupV1, Located
 from pidward.kernel.errors import KernelError
@@ -21,14 +22,22 @@ from pidward.kernel.wait import reap, wait_exit
 from pidward.runtime.loop import EDGE, PRIORITY, Loop
 from pidward.runtime.seat import Seat, Tree
 
+if TYPE_CHECKING:
+    from pidward.kernel.controllers import Controllers
+
 LOOK_AGAIN = 0.02
 """Seconds between two looks at a dying tree where the kernel does not tell of its end."""
 _MARK = "mark:"
+_UNLIMITED = Resources()
 
 
 def mark_in(label: str) -> str | None:
     """The mark of a walked tree that ``Trees.label`` has labelled so; None for other trees."""
     return label.removeprefix(_MARK) if label.startswith(_MARK) else None
+
+
+def _directory(name: WorkerName) -> str:
+    return f"{name.service}.{name.number}"
 
 
 class Birth(NamedTuple):
@@ -54,6 +63,7 @@ class Trees:
         """
         self._place, self._everywhere = place, not subreaper
         self._base = f"pidward-{instance}-{crc32(os.path.realpath(runtime_dir).encode()):08x}"
+        self._controllers: Controllers | None = None
         self._mains: set[int] = set()  # numbers of main processes that are not reaped
         if self.is_walking and subreaper:
             become_subreaper()
@@ -90,7 +100,7 @@ class Trees:
         """The worker's tree, empty. None on the walking rung: there it begins with the process."""
         if self.is_walking:
             return None
-        group = self._place.group(f"{self._base}/{name.service}.{name.number}")
+        group = self._place.group(f"{self._base}/{_directory(name)}")
         group.create()
         return group
 
@@ -115,6 +125,35 @@ class Trees:
                 return Birth(cgroup=tree.path, gated=False)
             case _:
                 return Birth()
+
+    def limit(self, name: WorkerName, wanted: Resources, is_running: bool = False) -> list[str]:
+        """Write the limits of a worker's tree, which has been made; on version 1 ``joins`` follows them.
+
+        Args:
+            name: the worker.
+            wanted: its limits.
+            is_running: it has processes; else it is about to start.
+
+        Returns:
+            A sentence for each that is refused.
+        """
+        if self._controllers is None:
+            if wanted == _UNLIMITED:
+                return []
+            from pidward.kernel.controllers import Controllers  # noqa: PLC0415 - few services have limits
+
+            self._controllers = Controllers(self._place.path if self._place.kind == "cgroup2" else None, self._base)
+        refusals = self._controllers.limit(_directory(name), wanted, is_running)
+        return [f"resources.{refusal.key} cannot be granted: {refusal.why}" for refusal in refusals]
+
+    def joins(self, name: WorkerName) -> tuple[str, ...]:
+        """The version 1 directories that a worker's processes enter because of its limits."""
+        return self._controllers.joins(_directory(name)) if self._controllers is not None else ()
+
+    def forget(self, name: WorkerName) -> None:
+        """The worker is forgotten; its limits go, too."""
+        if self._controllers is not None:
+            self._controllers.forget(_directory(name))
 
     def born(self, seat: Seat, invocation: str) -> None:
         """A process of this seat exists; on the walking rung its tree begins."""
@@ -191,3 +230,6 @@ class Trees:
         """At the very end: the instance's own directory goes too."""
         if not self.is_walking:
             self.remove(self._place.group(self._base))
+        if self._controllers is not None:
+            self._controllers.close()
+            self._controllers = None
