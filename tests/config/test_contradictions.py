@@ -88,8 +88,6 @@ fd_store = 5000
     12: fd_store: must be between 0 and 4096, got 5000
 pid_file = '/run/x.pid'
     12: pid_file: is for programs that fork: needs type = "forking"
-type = 'forking'
-    8: type: a "forking" program must say who its main process is: set pid_file, or notify = true and have it send …
 sockets = ['127.0.0.1:80']
     12: sockets[0]: expected a socket like "tcp://127.0.0.1:8000", "udp://[::1]:53" or "unix:///run/web.sock", got …
 sockets = ['tcp://web:80']

@@ -68,18 +68,7 @@ def _check_restart(part: Part) -> None:
 
 
 def _check_type(part: Part) -> None:
-    kind = part.get("type")
-    if kind is ServiceType.FORKING:
-        notifies = part.values.keys() & {"pid_file", "notify", "watchdog", "fd_store"} or (
-            kind_in(part.get("ready") or {}) == "notify"
-        )
-        if not notifies:
-            part.report.at_value(
-                part.path("type"),
-                'a "forking" program must say who its main process is: set pid_file, or notify = true and have it '
-                "send MAINPID",
-            )
-    elif "pid_file" in part.values and "type" not in part.values:
+    if "pid_file" in part.values and "type" not in part.values:
         part.report.at_value(part.path("pid_file"), 'is for programs that fork: needs type = "forking"')
     path = part.get("pid_file")
     workers = part.get("workers")

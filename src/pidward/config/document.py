@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator
 
 from pidward.config.nodes import Array, Key, Named, Table
-from pidward.config.schema import EXECUTION_FIELDS, GROUP, PIDWARD, SERVICE
+from pidward.config.schema import GROUP, PIDWARD, SERVICE
+from pidward.core.change import EFFECTS, Consequence
 
 BEGIN = "<!-- begin: written by python -m pidward.config.document -->"
 END = "<!-- end -->"
@@ -23,7 +24,7 @@ def document() -> str:
     for key in SERVICE.keys.values():
         table = _inner(key)
         if table is not None:
-            parts += [f"### `{key.name}`", f"{_sentence(key.about)} Changed: {_changed(key.name)}."]
+            parts += [f"### `{key.name}`", f"{_sentence(key.about)} When changed: {_changed(key.name)}."]
             parts += _table_of(table)
     parts += ["## Every key in one example", f"```toml\n{example()}```"]
     return "\n\n".join(parts)
@@ -84,7 +85,7 @@ def _value(key: Key, is_service: bool) -> str:
     if not isinstance(key.of, Table) or (key.of.shorthand and not is_service):
         return key.of.words
     if is_service:
-        return key.of.words + (", or a string" if key.of.shorthand else "")
+        return key.of.words + (", or a string" if key.of.shorthand and key.of.words == "a table" else "")
     return f"a table of {', '.join(f'`{name}`' for name in key.of.keys)}"
 
 
@@ -98,7 +99,13 @@ def _default(table: Table, key: Key) -> str:
 
 
 def _changed(name: str) -> str:
-    return "new process" if name in EXECUTION_FIELDS or name == "env_file" else "in place"
+    """What a change of a key asks for, by ``core.change``. ``group`` is a field of both."""
+    if name == "group":
+        return "new process; in place for a group of services"
+    effect = EFFECTS[{"env_file": "env", "strategy": "restart"}.get(name, name)]
+    if effect.consequence is Consequence.RESTART:
+        return "new process"
+    return f"in place: {effect.adopted or 'only the difference is started or stopped'}"
 
 
 def _sentence(about: str) -> str:

@@ -73,7 +73,7 @@ MAX_HISTORY = 10_000_000
 MAX_KEPT_DESCRIPTORS = 4096
 
 EXECUTION_FIELDS = frozenset(Execution._fields)
-"""The keys whose change needs a restart of the worker; all others take effect on what runs."""
+"""The keys that become part of ``core.spec.Execution``."""
 
 OPTIONAL = ["cpu_affinity", "io_priority", "limits", "nice", "oom_score_adj", "resources", "scheduler", "security"]
 """The keys that ``optional`` may name: what the system may refuse, and a program can do without."""
