@@ -78,9 +78,9 @@ def compare(old: Configuration, new: Configuration) -> list[Change]:
 def _compare_service(old: ServiceSpec | None, new: ServiceSpec) -> list[Change]:
     if old is None:
         return [Change(new.name, Consequence.ADD, f"{new.workers} worker{'s' * (new.workers != 1)}")]
-    fields = [*_differing(old.execution, new.execution), *_differing(old, new)]
-    effects = {field: EFFECTS[field].consequence for field in fields if field in EFFECTS}
-    if _told_at_start(old) != _told_at_start(new):
+    effects = {field: EFFECTS[field].consequence for field in _differing(old, new) if field in EFFECTS}
+    effects |= dict.fromkeys(_differing(old.execution, new.execution), Consequence.RESTART)  # "group" is in both
+    if _must_be_told(old, new):
         effects.update((field, Consequence.RESTART) for field in ("ready", "fd_store") if field in effects)
     changes = []
     for consequence in (Consequence.SCALE, Consequence.RESTART, Consequence.ADOPT):
@@ -95,7 +95,9 @@ def _differing(old: Any, new: Any) -> list[str]:
     return [field for field in old._fields if getattr(old, field) != getattr(new, field)]
 
 
-def _told_at_start(spec: ServiceSpec) -> tuple[object, ...]:
-    """What a process learns about notifying by its environment and descriptors."""
-    by_fd = spec.ready is not None and spec.ready.kind is ProbeKind.FD
-    return spec.notifies, spec.fd_store > 0, spec.ready if by_fd else None
+def _must_be_told(old: ServiceSpec, new: ServiceSpec) -> bool:
+    """Its processes are to learn of a socket or descriptor that those of before do not have."""
+    old_fd, new_fd = (s.ready if s.ready and s.ready.kind is ProbeKind.FD else None for s in (old, new))
+    return (
+        (new.notifies and not old.notifies) or (new.fd_store > 0 and not old.fd_store) or new_fd not in (None, old_fd)
+    )

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from pidward.core import events as on
 from pidward.core.engine import Engine
-from pidward.core.model import Phase, Worker, WorkerName
+from pidward.core.model import Phase, Wanted, Worker, WorkerName
 from pidward.core.spec import Condition, Dependency, ServiceSpec, ServiceType
+from pidward.core.worker import new_worker
 
 
 class Obstacle(NamedTuple):
@@ -69,11 +70,17 @@ class Dependencies:
 
     def _missing(self, dependency: Dependency) -> Iterator[Worker]:
         """Who of a service is not as it is needed; nobody of a service that is not configured any more."""
-        if self._roster.is_configured(dependency.service):
-            spec = self._roster.specs[dependency.service]
-            for worker in self._roster.crew(dependency.service):
-                if worker.name not in self._roster.leaving and not has_reached(worker, dependency.condition, spec):
+        service, roster = dependency.service, self._roster
+        if not roster.is_configured(service):
+            return
+        here = 0
+        for worker in roster.crew(service):
+            if worker.name not in roster.leaving:
+                here += 1
+                if not has_reached(worker, dependency.condition, roster.specs[service]):
                     yield worker
+        if here < roster.scale(service):  # its turn to be added comes later
+            yield new_worker(WorkerName(service, here + 1), Wanted.UP, self._engine.now)
 
     def hold(self, worker: Worker) -> None:
         """Keep in mind whether this worker is one that waits."""
@@ -100,7 +107,7 @@ class Dependencies:
             for dependency in self._roster.specs[needing].depends_on:
                 if dependency.service not in seen:
                     seen.add(dependency.service)
-                    missing = list(self._missing(dependency))
+                    missing = [worker for worker in self._missing(dependency) if worker.name in self._roster.workers]
                     yield from ((worker, needing) for worker in missing)
                     todo += [dependency.service] * bool(missing)
 

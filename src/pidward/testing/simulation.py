@@ -5,14 +5,15 @@ kill ends it now. Pids are reused on purpose, as soon as they are free; inodes n
 """
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
 from pidward.core import actions as do
 from pidward.core import events as on
 from pidward.core.model import ExitStatus, Phase, ProcessId, Source, Wanted, Worker, WorkerName
-from pidward.core.spec import Configuration, ServiceSpec
+from pidward.core.signals import SIGCONT
+from pidward.core.spec import Configuration, GroupSpec, ServiceSpec
 from pidward.core.supervisor import Supervisor
 from pidward.core.units import Instant
 
@@ -36,6 +37,8 @@ class Behaviour:
     heeds_stop: float | None = 0.0  # seconds from the stop signal to its end; None: ignores it
     leaves_behind: bool = False  # has descendants that outlive it and only die of SIGKILL
     cannot_start: str = ""  # why the spawn fails; empty: it does not
+    ready: float | None = None  # seconds until a probe says that it is ready; None: never
+    pre_stop: float = 0.0  # seconds that its command before the stop signal takes
 
 
 class Simulation:
@@ -46,6 +49,8 @@ class Simulation:
         *services: ServiceSpec,
         behave: Callable[[WorkerName, int], Behaviour] = lambda _name, _start: Behaviour(),
         wishes: Mapping[WorkerName, Wanted] | None = None,
+        groups: Sequence[GroupSpec] = (),
+        only: Sequence[str] = (),
     ) -> None:
         """Start.
 
@@ -53,10 +58,14 @@ class Simulation:
             services: the configuration.
             behave: how the n-th process (from 0) of a worker behaves.
             wishes: what operators wanted in an earlier life.
+            groups: of the services.
+            only: services that are to be started; empty: all.
         """
         self.core = Supervisor()
         self.now = Instant(1000.0)
         self.records: list[tuple[float, do.Record]] = []
+        self.signals: list[tuple[float, do.Signal]] = []
+        self.notes: list[str] = []
         self.finished: do.Finish | None = None
         self._behave = behave
         self._spawned: dict[WorkerName, int] = {}
@@ -66,7 +75,8 @@ class Simulation:
         self._order, self._inodes = count(), count(1)
         self._free_pids = [2, 3]
         self._timers: dict[WorkerName, Instant] = {}
-        self._perform(list(self.core.load(Configuration(services), wishes or {}, self.now)))
+        configuration = Configuration(services, groups=tuple(groups))
+        self._perform(list(self.core.load(configuration, wishes or {}, self.now, only)))
 
     def worker(self, name: str) -> Worker:
         """The state of "web/1"."""
@@ -83,6 +93,8 @@ class Simulation:
     def tell(self, event: on.Event) -> None:
         """Let something happen now."""
         self._perform(self.core.step(event, self.now))
+        if isinstance(event, on.Elapsed | on.Extended):  # neither needs a record to move the time
+            self._set_timer(event.worker)
 
     def until(self, seconds: float) -> "Simulation":
         """Move time to so many seconds after the beginning, doing on the way what is due."""
@@ -111,15 +123,22 @@ class Simulation:
                     self._signal(action)
                 case do.Kill():
                     self._kill(action)
+                case do.PreStop():
+                    duration = self._alive[action.worker][1].pre_stop
+                    self._at(self.now + duration, lambda a=action: self.tell(on.PreStopEnded(a.worker)))  # type: ignore[misc]
+                case do.Note():
+                    self.notes.append(action.text)
                 case do.Finish():
                     self.finished = action
+                case do.StopAll():
+                    raise AssertionError("the core obeys StopAll itself")
 
     def _at(self, when: float, call: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (when, next(self._order), call))
 
     def _set_timer(self, name: WorkerName) -> None:
         worker = self.core.workers.get(name)
-        if worker is not None and worker.until is not None:
+        if worker is not None and worker.until is not None and worker.until > self.now:
             self._at(worker.until, lambda: self.tell(on.Elapsed(name)))
 
     def _spawn(self, name: WorkerName) -> None:
@@ -136,6 +155,8 @@ class Simulation:
         self._alive[name] = process, behaviour
         if behaviour.leaves_behind:
             self._descendants.add(name)
+        if behaviour.ready is not None:
+            self._at(self.now + behaviour.ready, lambda: self.tell(on.Ready(name, process, "it answered")))
         if behaviour.lives is not None:
             self._at(self.now + behaviour.lives, lambda: self._end(name, process, behaviour.ends))
         self.tell(on.Spawned(name, process))
@@ -148,6 +169,9 @@ class Simulation:
 
     def _signal(self, action: do.Signal) -> None:
         name, process = action.worker, action.process
+        self.signals.append((self.now, action))
+        if action.number == SIGCONT:
+            return
         alive = self._alive.get(name)
         if alive is not None and alive[0] == process and alive[1].heeds_stop is not None:
             status = killed(action.number)
