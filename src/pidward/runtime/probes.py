@@ -245,8 +245,8 @@ class _Questioner:
         said = self._standing.says
         self._standing = count(self._standing, self._probe, answer)
         if self._standing.says is not said:
-            times = "" if answer or self._probe.failures == 1 else f" failed {self._probe.failures} times:"
-            self._tell(self._standing.says, f"{describe(self._probe)}{times} {what}")
+            times = "" if self._probe.failures == 1 else f" {self._probe.failures} times"
+            self._tell(self._standing.says, f"{describe(self._probe)} {what if answer else f'failed{times}: {what}'}")
         if not self._is_over:  # it may be that nobody asks any more, because of what was told
             now = self._loop.now()
             when = next_look(self._standing, self._probe, self._asked, now, self._spread)
