@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pidward.core.model import Phase
-from pidward.core.spec import Configuration, IoPriority, Resources, ServiceSpec
+from pidward.core.spec import Configuration, IoPriority, Resources, Scheduler, ServiceSpec
 from pidward.core.units import Bytes
 from pidward.kernel.cgroup import Located, look_for
 from pidward.kernel.spawn import native_is_built
@@ -125,3 +125,11 @@ def test_rights_that_are_refused_and_needed(bench: Bench) -> None:
     bench.load(spec._replace(execution=spec.execution._replace(cpu_affinity=(8191,))))
     bench.turn_until(lambda: "cannot be bound to its processors" in bench.reasons[-1])
     assert "check service.web.cpu_affinity" in bench.reasons[-1]
+
+
+def test_real_time_in_a_version_1_group_without_a_budget(bench: Bench) -> None:
+    if not Path(look_for("cgroup1", "cpu").path, "cpu.rt_runtime_us").exists():
+        pytest.skip("needs a version 1 cpu hierarchy with real-time budgets")
+    spec = web(resources=Resources(cpu_weight=50))
+    bench.load(spec._replace(execution=spec.execution._replace(scheduler=Scheduler("fifo", 1))))
+    bench.turn_until(lambda: "(stage scheduler, EPERM)" in bench.reasons[-1])
