@@ -78,6 +78,20 @@ def test_foreign_and_damaged_gzip_files_are_read_as_far_as_possible(rig: Rig) ->
     assert [line.data for line in last_lines(of, 2)] == [b"b", b"new"]
 
 
+def test_what_cannot_be_compressed_stays_and_is_told(rig: Rig) -> None:
+    rig.logs.mkdir()
+    half = rig.logs / "web-1.out.log.gz.new"
+    half.mkdir()
+    rig.keep("web-1.out", max_size=1000, keep=50, compress=True)
+    rig.append("web-1.out", numbered(0, 20))
+    assert "old files of" in str(rig.wait_for("trouble"))
+    half.rmdir()
+    rig.append("web-1.out", numbered(20, 20))
+    assert rig.wait_for("trouble") == ("trouble", "")
+    wait_compressed(rig)
+    assert numbers(rig.whole_log("web-1.out")) == list(range(40))
+
+
 @pytest.mark.parametrize("left", ["half", "both"])
 def test_what_a_killed_compression_leaves_is_cleared_away(left: str, rig: Rig) -> None:
     rig.keep("web-1.out", max_size=1000, keep=50)

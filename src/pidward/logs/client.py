@@ -380,12 +380,15 @@ class Pump:
             return
         for name in names:
             stream = stream_of(name)
-            if stream is not None and stream not in self._kept and stream not in self._leaving:
-                if name == os.path.basename(pipe_path("", stream)):
+            if stream is None:
+                continue
+            path = os.path.join(self._spools, name)
+            if path == pipe_path(self._spools, stream):
+                if stream not in self._pipes:
                     with suppress(OSError):
-                        os.unlink(os.path.join(self._spools, name))
-                else:
-                    self._retire(stream, fields)
+                        os.unlink(path)
+            elif stream not in self._kept and stream not in self._leaving:
+                self._retire(stream, fields)
         self._flush()
 
 

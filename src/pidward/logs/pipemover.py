@@ -6,6 +6,7 @@ bytes must be looked at they are read, and what a pump held that is killed in ju
 when it rotates at the end of a line, 128 KiB of what becomes JSON.
 """
 
+import errno
 import fcntl
 import os
 from contextlib import suppress
@@ -135,7 +136,7 @@ class PipeMover:
                     return
             written = file.write(text, file.end)
             if written < len(text):
-                raise OSError(28, "No space left on device", file.path)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.path)
             self.out.record(file.end + written, 0, wall_ns)
             if self._forward is not None:
                 self._forward.feed(bytes(self._rest[:took]))
@@ -168,5 +169,5 @@ class PipeMover:
 
 
 def _cannot_splice(error: OSError) -> bool:
-    """EINVAL: this file system takes no splice."""
-    return error.errno == 22
+    """This file system takes no splice."""
+    return error.errno == errno.EINVAL

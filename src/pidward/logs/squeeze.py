@@ -59,17 +59,24 @@ class Squeezer:
             if not self.trouble:
                 install_compressed(log, os.fstat(self._source).st_ino)
         except OSError as error:
-            self.trouble = _explain(log, error)
+            self.trouble = _explain(log, os.strerror(error.errno or 0))
         finally:
             os.close(self._source)  # and not before: its inode number would be free for another file
         if self.trouble:
             self._wanted.pop(log, None)  # tried again after the next rotation
+            self._remove_half(log)
         self._begin()
 
     def give_up(self) -> None:
         """Leave nothing half done."""
         if self._log:
-            os.unlink(half_compressed(self._log))
+            self._remove_half(self._log)
+
+    def _remove_half(self, log: str) -> None:
+        try:
+            os.unlink(half_compressed(log))
+        except OSError:
+            pass  # there is none
 
     def _begin(self) -> None:
         while self._wanted and not self._log:
@@ -82,29 +89,38 @@ class Squeezer:
                 self._source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             except OSError as error:
                 del self._wanted[log]
-                self.trouble = _explain(log, error)
+                self.trouble = _explain(log, os.strerror(error.errno or 0))
                 continue
             try:
                 steps = os.open(index_path, os.O_RDONLY | os.O_CLOEXEC)  # stays as it is, also when it is pruned
             except OSError:
                 steps = -1
             self._log, self.trouble = log, ""
-            _thread.start_new_thread(self._work, (self._source, steps))
+            try:
+                _thread.start_new_thread(self._work, (self._source, steps))
+            except RuntimeError as error:  # the system is short of processes
+                self._end(steps, str(error))
 
     def _work(self, source: int, steps: int) -> None:
+        why = "it broke off"
         try:
             os.setpriority(os.PRIO_PROCESS, 0, LOWEST)  # of this thread alone
             compress(source, steps, half_compressed(self._log))
+            why = ""
         except OSError as error:
-            self.trouble = _explain(self._log, error)
+            why = os.strerror(error.errno or 0)
         finally:
-            if steps >= 0:
-                os.close(steps)
-            os.eventfd_write(self._done, 1)
+            self._end(steps, why)
+
+    def _end(self, steps: int, why: str) -> None:
+        self.trouble = why and _explain(self._log, why)
+        if steps >= 0:
+            os.close(steps)
+        os.eventfd_write(self._done, 1)
 
 
-def _explain(log: str, error: OSError) -> str:
-    return f"old files of {log} cannot be compressed: {error.strerror}; they stay as they are."
+def _explain(log: str, why: str) -> str:
+    return f"old files of {log} cannot be compressed: {why}; they stay as they are until the next rotation."
 
 
 def compress(source: int, steps: int, path: str) -> None:
