@@ -136,7 +136,7 @@ static long own_and_passed(const struct plan *p, int reserved)
         r = sys(dup3, copy++, one->number);
     if (reserved >= 0 && r >= 0)
         r = sys(dup3, copy, p->gate_number);
-    return r < 0 ? r : sys(close_range, above, ~0U);
+    return r; /* exec closes the copies */
 }
 
 /* Write a number as text; `text` has room for DIGITS and the end. */

@@ -85,8 +85,7 @@ class Shim:
         os.closerange(0, above)
         self.gate = above
         for i, (number, _) in enumerate(passed, 1):
-            os.dup2(above + i, number)
-        os.closerange(above + 1, above + 1 + len(passed))
+            os.dup2(above + i, number)  # exec closes the copies
 
     def execute(self, path: bytes, argv: tuple[bytes, ...], env: tuple[bytes, ...]) -> None:
         """Become the program."""
