@@ -3,10 +3,15 @@
 Part of the room library/; docs/library.md shows it at work.
 """
 
+from typing import TYPE_CHECKING
+
 from pidward.library.asynchronous import Process, open_process, spawn
 from pidward.library.supervisor_asynchronous import Supervisor
 
-__all__ = ["Process", "spawn", "open_process", "Supervisor", "PidfdChildWatcher"]  # noqa: F822 - the last one is below
+if TYPE_CHECKING:
+    from pidward.library.watcher import PidfdChildWatcher
+
+__all__ = ["Process", "spawn", "open_process", "Supervisor", "PidfdChildWatcher"]
 
 
 def __getattr__(name: str) -> object:

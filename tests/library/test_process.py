@@ -12,6 +12,7 @@ import pytest
 
 import pidward
 from pidward import DEVNULL, PIPE, STDOUT, Process, ProcessId, Source, SpawnError, open_process, spawn
+from pidward.kernel.cgroup import locate
 from pidward.kernel.pidfd import Ask, Pidfd
 from tests.isolation import end, fork, run_apart, sleep_forever
 from tests.library.conftest import open_files, our_cgroups
@@ -252,8 +253,6 @@ def test_when_the_program_is_killed_its_directories_are_removed_by_the_next() ->
         after = [name for name in os.listdir(place) if name.startswith(f"pidward-lib.{number}.")]
         assert before
         assert not after
-
-    from pidward.kernel.cgroup import locate
 
     place = locate().path
     if not place or program.id.inode == 0:
