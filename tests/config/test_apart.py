@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pidward.config.apart import NotValid, pack, read, taken, unpack
+from pidward.config.document import example as every_key
 from pidward.config.errors import ConfigError
 from pidward.config.load import load
 
@@ -37,6 +38,20 @@ def test_what_comes_over_is_what_was_read(tmp_path: Path) -> None:
     assert [type(service) for service in apart.services] == [type(service) for service in here.services]
     assert apart.services[0].restart.then is here.services[0].restart.then
     assert unpack(pack(here)) == here
+
+
+def test_every_type_comes_over(tmp_path: Path) -> None:
+    file = tmp_path / "pidward.toml"
+    file.write_text(every_key())
+    here = load(str(file))
+    apart = taken(read(str(file)), str(file))
+    assert types(apart) == types(here)
+    assert apart == here
+
+
+def types(value: object) -> object:
+    """The types of all that is in a value: tuples of different types are equal when their fields are."""
+    return type(value), [types(field) for field in value] if isinstance(value, tuple) else None
 
 
 @pytest.mark.parametrize("text", ["[service.web]\ncomand = 'x'\nworkers = 'many'", "no toml", None])

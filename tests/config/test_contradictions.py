@@ -83,7 +83,7 @@ alive = { http = 'http://127.0.0.1/', successes = 2 }
 watchdog = 0
     12: watchdog: must be at least 10ms, got 0
 watchdog = true
-    12: watchdog: expected a duration like "10s", got True
+    12: watchdog: expected a duration like "10s", got true
 fd_store = 5000
     12: fd_store: must be between 0 and 4096, got 5000
 pid_file = '/run/x.pid'

@@ -14,6 +14,7 @@ VALID = every_key()
 SNIPPETS = [
     *("\n", "=", "%", "[", "]", "[[", "{", "}", '"', "'", '"""', "'''", "#", ".", ",", "\\", "\\u0000", "\x00", "\x7f"),
     *("0x", "9" * 5000, "1e999", "nan", "-inf", "true", "1979-05-27", "ü", "\ud7ff", "\U0010ffff", "\r", "\t", ""),
+    *("include = 'x'\n", "depends_on = ['web']\n", "group = 'app'\n", "sockets = ['unix:/x']\n", "%i", "unix:", "http://"),
     *("a.b.c = 1\n", "restart = 'never'\n", "workers = -1\n", "[defaults.env]\n", "[service.a]", "{}", "[[[]]]"),
 ]  # fmt: skip
 
@@ -57,13 +58,33 @@ def test_valid_text_with_damage(damages: list[tuple[int, int, str]]) -> None:
 
 TOML = st.recursive(
     st.sampled_from(
-        ['""', "'x'", "'5s'", "'/p'", "0", "-1", "1.5", "true", "1979-05-27", "nan", "9223372036854775807"]
+        [
+            '""',
+            "'x'",
+            "'5s'",
+            "'/p'",
+            "'50%'",
+            "'web'",
+            "'oneshot'",
+            "'http://127.0.0.1:1'",
+            "'unix:/x'",
+            "'%i'",
+            "0",
+            "-1",
+            "1.5",
+            "true",
+            "1979-05-27",
+            "nan",
+            "9223372036854775807",
+        ]
     ),
     lambda inner: (
         st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]")
-        | st.dictionaries(st.sampled_from(["policy", "nofile", "signal", "A"]), inner, max_size=2).map(
-            lambda table: "{" + ", ".join(f"{key} = {value}" for key, value in table.items()) + "}"
-        )
+        | st.dictionaries(
+            st.sampled_from(["policy", "nofile", "signal", "A", "command", "exec", "port", "listen", "kind", "web"]),
+            inner,
+            max_size=2,
+        ).map(lambda table: "{" + ", ".join(f"{key} = {value}" for key, value in table.items()) + "}")
     ),
     max_leaves=4,
 )
@@ -78,6 +99,27 @@ def test_every_key_with_any_value(data: st.DataObject) -> None:
         if equals:
             lines[number] = f"{key} = {data.draw(TOML)}"
     check("\n".join(lines))
+
+
+LINES = VALID.split("\n")
+
+
+@pytest.mark.parametrize("number", [n for n, line in enumerate(LINES) if " = " in line and line[0] != "["])
+def test_a_wrong_type_is_one_clear_line(number: int) -> None:
+    key = LINES[number].split(" = ")[0]
+    text = "\n".join([*LINES[:number], f"{key} = 1979-05-27", *LINES[number + 1 :]])
+    [problem] = problems_of(text)
+    assert (problem.file, problem.line, problem.column) == ("f", number + 1, len(key) + 4)
+    assert problem.key.endswith(f".{key}")
+    assert problem.message.startswith("expected ")
+    assert "got a date or time" in problem.message
+
+
+@pytest.mark.parametrize("number", [n for n, line in enumerate(LINES) if " = " in line and line[0] != "["])
+def test_an_unknown_key_is_one_clear_line(number: int) -> None:
+    text = "\n".join([*LINES[: number + 1], "zzz = 1", *LINES[number + 1 :]])
+    [problem] = problems_of(text)
+    assert (problem.line, problem.column, problem.message) == (number + 2, 1, "unknown key")
 
 
 @settings(max_examples=100, deadline=None)

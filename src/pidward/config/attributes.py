@@ -97,8 +97,10 @@ def memory(low: int) -> Kind:
             return INFINITE
         if isinstance(value, str) and value.rstrip().endswith("%"):
             length = int(percent_of(value) * os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
-        else:
+        elif isinstance(value, str | int) and not isinstance(value, bool):
             length = parse_size(value)
+        else:
+            raise unlike('a size like "64MiB", a percentage, or "infinity"', value)
         if length < low:
             raise ValueError(f"must be at least {format_size(low)}, got {value!r}")
         return length

@@ -143,11 +143,18 @@ def number(low: float, high: float) -> Kind:
     return Kind(f"a number, {low:g} to {high:g}", {"type": "number", "minimum": low, "maximum": high}, parse)
 
 
+def _plain(value: object, words: str) -> object:
+    """Refuse what is neither text nor number, in the words of the file and not of Python."""
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        raise unlike(words, value)
+    return value
+
+
 def duration(low: float = 0.0) -> Kind:
     """Make the kind of the durations that are not shorter than ``low`` seconds."""
 
     def parse(value: object) -> Seconds:
-        seconds = parse_duration(value)
+        seconds = parse_duration(_plain(value, 'a duration like "10s"'))
         if seconds < low:
             raise ValueError(f"must be at least {format_duration(low)}, got {value!r}")
         return seconds
@@ -160,7 +167,7 @@ def size(low: int) -> Kind:
     """Make the kind of the sizes that are not smaller than ``low`` bytes."""
 
     def parse(value: object) -> int:
-        length = parse_size(value)
+        length = parse_size(_plain(value, 'a size like "64MiB"'))
         if length < low:
             raise ValueError(f"must be at least {format_size(low)}, got {value!r}")
         return length
@@ -199,7 +206,7 @@ def percent_of(value: object) -> float:
     if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value):
         fraction = float(value.rstrip().removesuffix("%")) / 100
     else:
-        fraction = parse_percent(value)
+        fraction = parse_percent(_plain(value, 'a percentage like "10%"'))
     if fraction > 1:
         raise ValueError(f"must be between 0% and 100%, got {value!r}")
     return fraction
