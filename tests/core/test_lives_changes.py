@@ -169,13 +169,22 @@ def test_a_crash_before_it_is_ready_ends_it():
     ]
 
 
-def test_it_wakes_nobody_who_was_stopped():
+def test_it_starts_who_was_asked_for_and_was_down_but_nobody_who_is_stopped_meanwhile():
     life = slow()
     stop(life, "web/1").until(51)
     roll(life).until(55)
     stop(life, "web/4").until(200)
-    assert [w for _, w in begun(life)] == ["web/1", "web/2", "web/4", "web/3"]
+    assert life.starts("web/1") == [0, 51]
+    assert [w for _, w in begun(life)] == ["web/1", "web/4", "web/2", "web/3"]
     assert life.worker("web/4").phase is Phase.STOPPED
+    assert life.notes == ["the rolling restart by anna is over: 3 replaced"]
+
+
+def test_who_is_on_the_way_out_is_no_part_of_it():
+    life = Simulation(service(workers=2), behave=lambda _n, _s: Behaviour(heeds_stop=5)).until(5)
+    scale(life, 1)
+    roll(life, 1, 2).until(50)
+    assert life.notes == ["the rolling restart by anna is over: 1 replaced"]
 
 
 def test_who_leaves_meanwhile_is_not_waited_for():

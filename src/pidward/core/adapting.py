@@ -111,7 +111,7 @@ class Adapting:
                 down = why_down(spec, WorkerName(spec.name, 1), {}, frozenset())
                 self._set_scale(spec.name, spec.workers, by, down)
             case Consequence.RESTART if spec.rolling:
-                self._rolls.begin(veterans, by, spec.rolling)
+                self._rolls.begin(veterans, by, spec.rolling, asked=False)
             case Consequence.RESTART:
                 self._restart(veterans, by)
             case Consequence.ADOPT:

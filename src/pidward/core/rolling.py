@@ -11,24 +11,27 @@ _FAILED = frozenset({Phase.FAILED, Phase.BACKING_OFF, Phase.SLOW_LANE, Phase.STO
 
 
 class Roll:
-    """One rolling restart."""
+    """One rolling restart. ``asked`` for by name are also those of it that do not run."""
 
-    def __init__(self, names: Iterable[WorkerName], by: str, step: int) -> None:
+    def __init__(self, names: Iterable[WorkerName], by: str, step: int, *, asked: bool) -> None:
         self.by, self.step = by, max(1, step)
         self.waiting = deque(names)
+        self._asked = set(self.waiting if asked else ())
         self.batch: dict[WorkerName, None] = {}  # restarting
         self.replaced = 0
 
     def next_batch(self, workers: dict[WorkerName, Worker]) -> list[WorkerName]:
-        """Take those that are next; nobody who was stopped, is done, or has nothing to do."""
+        """Take those that are next; nobody who was stopped meanwhile, and unless asked for, only who is to run."""
         while self.waiting and len(self.batch) < self.step:
             worker = workers.get(self.waiting.popleft())
-            if worker is not None and _may_roll(worker):
+            if worker is not None and (worker.name in self._asked or _may_roll(worker)):
                 self.batch[worker.name] = None
         return list(self.batch)
 
     def moved(self, worker: Worker) -> str:
         """A worker made a transition. Says why the roll ends with that; empty: it does not."""
+        if worker.wanted is Wanted.DOWN:
+            self._asked.discard(worker.name)
         if worker.name not in self.batch:
             return ""
         if worker.phase in (Phase.READY, Phase.COMPLETED) or worker.is_idle:
@@ -43,6 +46,7 @@ class Roll:
 
     def drop(self, name: WorkerName) -> None:
         """The worker is no part of it any more."""
+        self._asked.discard(name)
         self.batch.pop(name, None)
         if name in self.waiting:
             self.waiting.remove(name)
@@ -56,12 +60,13 @@ class Rolls:
         self._rolls: list[Roll] = []
         self.clear = self._rolls.clear
 
-    def begin(self, names: Iterable[WorkerName], by: str, step: int) -> None:
+    def begin(self, names: Iterable[WorkerName], by: str, step: int, *, asked: bool) -> None:
         """Begin one; its workers are no part of older ones any more."""
-        chosen = dict.fromkeys(names)
+        leaving = self._engine.roster.leaving
+        chosen = [name for name in dict.fromkeys(names) if name not in leaving]
         for name in chosen:
             self.drop(name)
-        self._rolls.append(Roll(chosen, by, step))
+        self._rolls.append(Roll(chosen, by, step, asked=asked))
 
     def drop(self, name: WorkerName) -> None:
         """The worker leaves."""

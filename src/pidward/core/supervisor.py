@@ -133,7 +133,7 @@ class Supervisor:
             case on.ScaleAsked():
                 self._adapting.scale(event)
             case on.RollAsked():
-                self._rolls.begin(event.workers, event.by, event.step)
+                self._rolls.begin(event.workers, event.by, event.step, asked=True)
             case on.Reconfigured():
                 self._adapting.reconfigure(event)
 

@@ -84,10 +84,9 @@ class Answers:
             self._supervision.feed(on.StartAsked(name, by))
 
     def stop(self, names: Sequence[WorkerName], by: str, at_once: bool = False) -> None:
-        """Want them down, the last of the file first."""
+        """Want them down: those that need others before these, the last of the file first."""
         self._wish(names, Wanted.DOWN)
-        for name in reversed(names):
-            self._supervision.feed(on.StopAsked(name, by, at_once))
+        self._supervision.feed(on.StopsAsked(tuple(names), by, at_once))
 
     def restart(self, names: Sequence[WorkerName], by: str) -> None:
         """Replace their processes by new ones."""
