@@ -179,16 +179,14 @@ class Supervisor:
         def ask(name: WorkerName) -> None:
             self._engine.tell(on.StopAsked(name, event.by, event.at_once))
 
-        names = self.workers.keys() & set(event.workers)
+        asked = set(event.workers)
+        names = [name for name in self.workers if name in asked]
         services = {name.service for name in names}
         depend = any(d.service in services for s in services for d in self._roster.specs[s].depends_on)
-        descent = Descent(
-            self._engine.batches(n for n in self.workers if n in names), ask, lambda: None, revocable=True
-        )
         if depend and not event.at_once and not self.ending:
-            self._engine.descents.append(descent)
+            self._engine.descents.append(Descent(self._engine.batches(names), ask, lambda: None, revocable=True))
         else:
-            for name in descent.rest():
+            for name in reversed(names):
                 ask(name)
 
     def _end_because(self, reason: str, status: ExitStatus | None = None, *, failed: bool = True) -> None:
