@@ -190,12 +190,17 @@ static PyType_Spec prepared_spec = {
     .slots = prepared_slots,
 };
 
-/* (pid, pidfd, invocation, gate or -1, errno of each refusable) of what was born, (stage, errno) of what was not */
+/* (pid, pidfd, invocation, gate or -1), and the errno of each refusable if there was one, of what was born, (stage, errno) of what was not */
 static PyObject *outcome(const struct birth *b)
 {
     if (b->error)
         return Py_BuildValue("(si)", b->stage, b->error);
     const char *invocation = b->plan->invocation ? b->plan->invocation : "";
+    int refused = 0;
+    for (int i = 0; i < REFUSABLE; i++)
+        refused |= b->refused[i];
+    if (!refused)
+        return Py_BuildValue("(iisi)", b->pid, b->pidfd, invocation, b->gate);
     return Py_BuildValue("(iisiiii)", b->pid, b->pidfd, invocation, b->gate, b->refused[LIMITS], b->refused[NICE],
                          b->refused[OOM_SCORE_ADJ]);
 }

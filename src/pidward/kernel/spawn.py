@@ -171,9 +171,13 @@ def _attributes(plan: Plan) -> list[bytes]:
     return words
 
 
-def _outcome(raw: tuple[str, int] | tuple[int, int, str, int, int, int, int]) -> Started | Failure:
+def _outcome(
+    raw: tuple[str, int] | tuple[int, int, str, int] | tuple[int, int, str, int, int, int, int],
+) -> Started | Failure:
     if len(raw) == 2:
         return Failure(*raw)
-    pid, pidfd, invocation, gate, *errors = raw
-    refused = tuple(Failure(stage, error) for stage, error in zip(_REFUSABLE, errors, strict=True) if error)
+    pid, pidfd, invocation, gate = raw[:4]
+    refused: tuple[Failure, ...] = ()
+    if len(raw) == 7:
+        refused = tuple(Failure(stage, error) for stage, error in zip(_REFUSABLE, raw[4:], strict=True) if error)
     return Started(Pidfd.take(pidfd, pid), invocation, Gate(gate) if gate >= 0 else None, refused)
