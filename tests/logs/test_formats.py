@@ -179,6 +179,25 @@ def test_killed_again_and_again_text_loses_nothing_without_rotation(rig: Rig) ->
     assert numbers(rig.whole_log("web-1.out")) == list(range(lines)), f"after {kills} kills"
 
 
+@pytest.mark.parametrize(
+    "is_json, cut, kept", [(False, b"spliced\ncut ", b"spliced\ncut "), (True, b'{"a":1}\n{"b"', b'{"a":1}\n')]
+)
+def test_what_a_killed_pump_wrote_and_did_not_record_is_kept(is_json: bool, cut: bytes, kept: bytes, rig: Rig) -> None:
+    """It is nowhere else: the pipe has been emptied of it."""
+    rig.keep("web-1.out", is_stream=True, is_json=is_json)
+    rig.append("web-1.out", b"recorded\n")
+    rig.drain()
+    rig.kill()
+    before = rig.log("web-1.out").read_bytes()
+    rig.log("web-1.out").write_bytes(before + cut)
+    rig.start()
+    rig.append("web-1.out", b"later\n")
+    rig.drain()
+    after = rig.log("web-1.out").read_bytes()
+    assert after.startswith(before + kept)
+    assert b"later" in after[len(before + kept) :].splitlines()[0]
+
+
 def test_a_stopped_pump_makes_the_writer_wait_and_loses_nothing(rig: Rig) -> None:
     rig.keep("web-1.out", is_stream=True)
     rig.drain()
