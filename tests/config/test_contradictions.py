@@ -262,3 +262,14 @@ def test_one_mistake(keys: str, message: str) -> None:
     [problem] = caught.value.problems
     whole, said = f"f:{line_and_column} service.web.{rest}", str(problem)
     assert said == whole or (whole.endswith("…") and said.startswith(whole[:-1]))
+
+
+@pytest.mark.parametrize("mode", ["none", "stream", "inherit"])
+def test_a_line_of_output_is_waited_for_only_where_output_is_kept(mode: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(f"[service.web]\ncommand = 'x'\nready = {{ log = 'up' }}\nlogs = {{ mode = '{mode}' }}\n", "f")
+    assert (
+        f'f:3:17: service.web.ready.log: is read where the output is kept: needs logs.mode = "file", not "{mode}"'
+        in (str(caught.value))
+    )
+    parse("[service.web]\ncommand = 'x'\nready = { log = 'up' }\nlogs = { mode = 'file' }\n", "f")

@@ -5,7 +5,7 @@ from pidward.config.probes import ASKED, kind_in, make_probe
 from pidward.config.reading import INVALID, is_sound
 from pidward.core.probing import parse_http, request
 from pidward.core.signals import signal_name
-from pidward.core.spec import ProbeKind, RestartPolicy, RestartWhen, ServiceType, SocketKind
+from pidward.core.spec import LogMode, ProbeKind, RestartPolicy, RestartWhen, ServiceType, SocketKind
 from pidward.core.units import format_duration, format_size
 
 FIRST_LISTENED = 3
@@ -112,6 +112,11 @@ def _check_probe(part: Part, key: str) -> None:
         )
     elif kind not in ("http", "httpGet", None) and "headers" in own:
         part.report.at_key(part.path(key, "headers"), f"is for http, not for {kind}")
+    mode = (part.get("logs") or {}).get("mode", LogMode.FILE)
+    if kind == "log" and key == "ready" and mode is not LogMode.FILE:
+        part.report.at_value(
+            part.path(key, kind), f'is read where the output is kept: needs logs.mode = "file", not "{mode.value}"'
+        )
     probe = make_probe(values)
     if probe is not None and probe.kind is ProbeKind.HTTP and kind is not None:
         try:
