@@ -343,6 +343,24 @@ def test_a_socket_is_refused() -> None:
         spawn(["cat"], stdin=theirs)
 
 
+def test_other_descriptors_are_passed_by_number(rung: str) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        with spawn(["sh", "-c", "echo hello >&7; ls /proc/self/fd"], descriptors={7: theirs}, stdout=PIPE) as process:
+            out, _ = process.communicate(timeout=20)
+        assert ours.recv(10) == b"hello\n"
+        assert b"7" in out.split()
+
+
+def test_what_was_said_to_us_alone_is_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTEN_PID", "1")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
+    with spawn(["env"], stdout=PIPE) as process:
+        names = {line.partition(b"=")[0] for line in process.communicate(timeout=20)[0].splitlines()}
+    assert names & {b"LISTEN_PID", b"NOTIFY_SOCKET"} == set()
+    assert b"INVOCATION_ID" in names
+
+
 @pytest.mark.parametrize(
     "how, says",
     [
@@ -353,6 +371,7 @@ def test_a_socket_is_refused() -> None:
         ({"command": ["true"], "limits": {"legs": 4}}, "unknown limit"),
         ({"command": ["true"], "stdout": STDOUT}, "stderr only"),
         ({"command": ["true"], "stdin": -7}, "descriptor"),
+        ({"command": ["true"], "descriptors": {2: 2}}, "stdin, stdout and stderr"),
     ],
 )
 def test_what_no_system_could_do_is_refused(how: dict[str, object], says: str) -> None:

@@ -18,8 +18,8 @@ from pidward.kernel.tree import WalkedTree
 from pidward.kernel.wait import reap, wait_exit
 from pidward.library.home import home
 from pidward.library.process import Process
-from pidward.library.streams import Stream, Streams
-from pidward.runtime.plan import BLANK_INVOCATION, find_program
+from pidward.library.streams import HasFileno, Stream, Streams
+from pidward.runtime.plan import BLANK_INVOCATION, NOT_INHERITED, find_program
 from pidward.runtime.trees import Birth
 
 Command = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -53,6 +53,7 @@ def spawn(
     stdin: Stream = None,
     stdout: Stream = None,
     stderr: Stream = None,
+    descriptors: Mapping[int, int | HasFileno] | None = None,
     user: str | int | None = None,
     group: str | int | None = None,
     groups: Sequence[str | int] | None = None,
@@ -64,16 +65,17 @@ def spawn(
     """Start a program, held by its pidfd from its first moment, with all that it will start in a tree of its own.
 
     It gets a session of its own (a ^C at the terminal is not meant for it), default signal dispositions, an empty
-    signal mask, INVOCATION_ID in its environment, and no descriptors but 0, 1 and 2. Its tree is a cgroup where one
-    can be made, else it is walked.
+    signal mask, INVOCATION_ID in its environment, and no descriptors but 0, 1, 2 and those it is given. Its tree
+    is a cgroup where one can be made, else it is walked.
 
     Args:
         command: program and arguments; a string is split as a shell would, and no shell is run.
         cwd: working directory; None: ours.
-        env: the whole environment; None: ours.
+        env: the whole environment; None: ours, less what was said to us alone, as LISTEN_FDS and NOTIFY_SOCKET.
         stdin: None for ours, PIPE, DEVNULL, a path, an open file or descriptor. Sockets cannot be given.
         stdout: as stdin; what is written to a path is appended, and the file is made when it is missing.
         stderr: as stdout, or STDOUT.
+        descriptors: open files, sockets too, by the numbers that they get there, from 3 on; they stay the caller's.
         user: name or number to run as, with the user's groups; needs root.
         group: name or number; None: the user's own.
         groups: the supplementary groups; None: those of the user's entry.
@@ -93,8 +95,8 @@ def spawn(
     """
     words = _words(command)
     plan = _plan(
-        words, cwd, os.environ if env is None else env, umask, _limits(limits or {}), _ids(user, group, groups)
-    )._replace(nice=nice, oom_score_adj=oom_score_adj)
+        words, cwd, _own_environment() if env is None else env, umask, _limits(limits or {}), _ids(user, group, groups)
+    )._replace(nice=nice, oom_score_adj=oom_score_adj, descriptors=_descriptors(descriptors or {}))
     with closing(Streams(stdin, stdout, stderr)) as streams:
         plan = plan._replace(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr)
         try:
@@ -178,6 +180,16 @@ def _plan(
         limits=limits,
         ids=ids,
     )
+
+
+def _own_environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
+
+
+def _descriptors(given: Mapping[int, int | HasFileno]) -> tuple[tuple[int, int], ...]:
+    if any(number < 3 for number in given):
+        raise ValueError("0, 1 and 2 are given as stdin, stdout and stderr")
+    return tuple((number, file if isinstance(file, int) else file.fileno()) for number, file in given.items())
 
 
 def _own_umask() -> int:
