@@ -170,6 +170,8 @@ static void name_ourselves(const struct birth *b)
  * child, and us with it, for ever: hence O_NONBLOCK during the open. */
 static long open_stream(const char *path, int flags)
 {
+    if (!*path) /* it is one of those that were passed */
+        return 0;
     long fd = sys(openat, AT_FDCWD, path, flags | O_NOCTTY | O_NONBLOCK, 0640);
     return fd < 0 ? fd : sys(fcntl, fd, F_SETFL, flags & O_APPEND);
 }

@@ -233,3 +233,15 @@ def test_parent_is_told_of_the_end_by_poll_alone(launcher: Launcher) -> None:
 def _umask() -> int:
     """Ours, without changing it for a moment as os.umask would."""
     return int(re.findall(r"Umask:\s+([0-7]+)", Path("/proc/self/status").read_text())[0], 8)
+
+
+def test_own_streams_can_be_shared_as_they_are(launcher: Launcher, tmp_path: Path) -> None:
+    """The very same open file, so that its offset moves for all who write to it."""
+    with (tmp_path / "out").open("w+b", buffering=0) as out:
+        out.write(b"before ")
+        both = ((1, out.fileno()), (2, out.fileno()))
+        plan = shell("printf 'in'; printf 'side' >&2")._replace(stdout=b"", stderr=b"", descriptors=both)
+        launcher.end_of(launcher.run(plan))
+        out.write(b" after")
+        out.seek(0)
+        assert out.read() == b"before inside after"

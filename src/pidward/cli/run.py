@@ -22,6 +22,7 @@ DEFAULTS = {
     "restart": "never",  # the container manager, or who called us, decides about another try
     "essential": "always",
     "logs.mode": "inherit",
+    "stdin": "inherit",
 }
 SWITCHES = ("verbose",)
 CANNOT_EXECUTE = 127

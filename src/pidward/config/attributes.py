@@ -15,6 +15,7 @@ from pidward.config.values import (
     whole_of,
     written,
 )
+from pidward.core.capabilities import CAPABILITIES
 from pidward.core.spec import Essential, IoPriority, Scheduler
 from pidward.core.units import MAX_SIZE, format_size, parse_size
 
@@ -23,16 +24,6 @@ INFINITE = -1
 
 MAX_CPU = 8191
 """Linux has no kernels for more processors (CONFIG_NR_CPUS on x86-64)."""
-
-CAPABILITIES = [
-    "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",
-    "linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner",
-    "sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice",
-    "sys_resource", "sys_time", "sys_tty_config", "mknod", "lease", "audit_write", "audit_control", "setfcap",
-    "mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf",
-    "checkpoint_restore",
-]  # fmt: skip
-"""By number, from 0: those of Linux 5.9 and later."""
 
 _IO_KINDS = ("realtime", "best-effort", "idle")
 _POLICIES = ("other", "batch", "idle", "fifo", "rr")
@@ -220,7 +211,7 @@ def _env_value(value: object) -> str:
 
 
 def _stdin(value: object) -> str:
-    return "null" if value == "null" else path_template_of(value)
+    return str(value) if value in ("null", "inherit") else path_template_of(value)
 
 
 def _essential(value: object) -> Essential:
@@ -247,8 +238,8 @@ IDENTITY = Kind(
 )
 ENV_VALUE = Kind("a string or a whole number", {"anyOf": [_TEMPLATE_JSON, {"type": "integer"}]}, _env_value)
 STDIN = Kind(
-    '`"null"` or an absolute path',
-    {"anyOf": [{"const": "null"}, {"type": "string", "pattern": r"^/([^%\u0000]|%[i%])*$"}]},
+    '`"null"`, `"inherit"` or an absolute path',
+    {"anyOf": [{"enum": ["null", "inherit"]}, {"type": "string", "pattern": r"^/([^%\u0000]|%[i%])*$"}]},
     _stdin,
 )
 PIDS = Kind(
@@ -314,7 +305,7 @@ SCHEDULER = Kind(
     },
     _scheduler,
 )
-CAPABILITY = Kind("a capability", {"enum": CAPABILITIES}, _capability)
+CAPABILITY = Kind("a capability", {"enum": list(CAPABILITIES)}, _capability)
 ESSENTIAL = Kind(
     '`true`, `false`, `"on-failure"` or `"always"`',
     {"enum": [True, False, "on-failure", "always"]},

@@ -41,11 +41,13 @@ def parse_options(name: str, keys: Mapping[str, str], command: Sequence[str]) ->
     lines.append("command = [" + ", ".join(_quoted(word.replace("%", "%%")) for word in command) + "]")
     lines += _assignments({key: value for key, value in keys.items() if key not in SETTINGS})
     try:
-        return parse("\n".join(lines) + "\n", "the command line")
+        configuration = parse("\n".join(lines) + "\n", "the command line")
     except ConfigError as error:
         prefix = f"service.{name}."
         said = [(f"--{p.key.removeprefix(prefix)}: " if p.key else "") + p.message for p in error.problems]
         raise OptionError("\n".join(said)) from None
+    services = tuple(service._replace(origin="", origins=()) for service in configuration.services)
+    return configuration._replace(services=services)  # lines of a text that nobody wrote help nobody
 
 
 class OptionError(Exception):

@@ -233,7 +233,7 @@ SERVICE = table(
     Key("env_file", _FILES, "files of `NAME=VALUE` lines, relative to the configuration file; `env` comes over them, "
         "and one with `-` before it may be missing", '["-/etc/default/web", "-secrets.env"]'),
     Key("clear_env", BOOLEAN, "start from an empty environment instead of pidward's own", "true"),
-    Key("stdin", STDIN, "what it reads as standard input", '"/srv/web/input"'),
+    Key("stdin", STDIN, "what it reads as standard input; `inherit`: what pidward itself has", '"/srv/web/input"'),
     Key("restart", RESTART, "when and how fast an ended worker is started again; a bare string is the policy",
         '{ policy = "on-failure", burst = 5 }'),
     Key("ready", READY, "when a worker counts as ready; without it, as soon as the program runs",

@@ -300,7 +300,7 @@ class Execution(NamedTuple):
     supplementary_groups: tuple[str, ...] | None = None  # None: those of the user's entry in /etc/group
     env: tuple[tuple[str, str], ...] = ()
     clear_env: bool = False  # start from an empty environment instead of pidward's own
-    stdin: str = "null"  # "null", or the path of a file to read
+    stdin: str = "null"  # "null", "inherit" (pidward's own), or the path of a file to read
     limits: tuple[Limit, ...] = ()
     nice: int | None = None
     oom_score_adj: int | None = None

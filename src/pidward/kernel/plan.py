@@ -23,7 +23,7 @@ class Plan(NamedTuple):
 
     The process gets its own session, default signal dispositions, an empty signal mask, and no descriptors but those
     of the plan and 0, 1 and 2, which it opens itself, with the spawner's rights. stdout and stderr are appended to, and
-    made when missing (mode 0640).
+    made when missing (mode 0640). One whose path is empty must be among the descriptors.
 
     Some variables, where env has them, get their values at each spawn, whatever stands there: INVOCATION_ID, LISTEN_PID
     and WATCHDOG_PID (the process's number), LISTEN_PIDFDID (its inode on pidfs; dropped where there is none, before

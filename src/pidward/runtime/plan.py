@@ -36,7 +36,7 @@ class Places(NamedTuple):
     """What the runtime decides about a worker, as opposed to the user."""
 
     instance: str
-    stdout: str
+    stdout: str  # empty: pidward's own
     stderr: str
     cgroup: str | None  # cgroup2 directory to be born in
     join: tuple[str, ...]  # cgroup v1 directories to enter
@@ -82,7 +82,7 @@ def make_plan(
         env=tuple(_encoded(f"{k}={v}") for k, v in env.items()),
         cwd=os.fsencode(cwd) if cwd else None,
         umask=execution.umask,
-        stdin=os.fsencode("/dev/null" if execution.stdin == "null" else expand(execution.stdin, name.number)),
+        stdin=_input(execution, name),
         stdout=os.fsencode(places.stdout),
         stderr=os.fsencode(places.stderr),
         limits=_limits(execution.limits, places.nofile),
@@ -92,7 +92,7 @@ def make_plan(
         cgroup=os.fsencode(places.cgroup) if places.cgroup else None,
         join=tuple(os.fsencode(j) for j in places.join),
         gated=places.gated,
-        descriptors=_descriptors(spec, equipment),
+        descriptors=(*_streams(execution, places), *_descriptors(spec, equipment)),
     )
     if not _has_attributes(execution):
         return plan
@@ -155,6 +155,22 @@ def _equipment_env(equipment: Equipment) -> dict[str, str]:
         env["LISTEN_FDNAMES"] = ":".join(name for name, _ in equipment.listen)
         env["LISTEN_PID"] = env["LISTEN_PIDFDID"] = ""  # the spawner writes these
     return env
+
+
+def _input(execution: Execution, name: WorkerName) -> bytes:
+    match execution.stdin:
+        case "null":
+            return b"/dev/null"
+        case "inherit":
+            return b""
+        case path:
+            return os.fsencode(expand(path, name.number))
+
+
+def _streams(execution: Execution, places: Places) -> tuple[tuple[int, int], ...]:
+    """Those of our own streams that it shares with us."""
+    shared = (execution.stdin == "inherit", not places.stdout, not places.stderr)
+    return tuple((number, number) for number, is_shared in enumerate(shared) if is_shared)
 
 
 def _descriptors(spec: ServiceSpec, equipment: Equipment) -> tuple[tuple[int, int], ...]:

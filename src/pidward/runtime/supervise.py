@@ -27,7 +27,6 @@ from pidward.kernel.spawn import Failure, Spawner, Started
 from pidward.kernel.tree import reap_orphans
 from pidward.kernel.wait import exit_status_of, reap
 from pidward.logs.client import Pump
-from pidward.logs.inherit import own_streams
 from pidward.runtime.attendant import Equipment, Successor, Surroundings
 from pidward.runtime.attendants import Attendants
 from pidward.runtime.loop import READ, Loop, Timer, Watch
@@ -332,7 +331,7 @@ class Supervision:
         out, err = "/dev/null", "/dev/null"
         mode = self._core.spec(seat.name).logs.mode
         if mode is LogMode.INHERIT:
-            out, err = own_streams()
+            out = err = ""
         elif mode is not LogMode.NONE:
             out, err = self._pump.spools(seat.name)
         birth = self._trees.birth(seat.tree)
