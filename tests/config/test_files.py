@@ -1,5 +1,6 @@
 """Environment files and included files: what they add, and how their mistakes are named."""
 
+import glob
 import os
 from pathlib import Path
 
@@ -139,7 +140,9 @@ def test_root_refuses_an_env_file_that_everybody_may_write(tmp_path: Path, monke
 INCLUDE = "[pidward]\ninclude = ['conf.d/*.toml', 'more.toml']\n[service.first]\ncommand = 'x'\n"
 
 
-def test_included_files_in_order(tmp_path: Path) -> None:
+def test_included_files_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = glob.glob
+    monkeypatch.setattr(glob, "glob", lambda pattern: sorted(found(pattern), reverse=True))
     write(tmp_path / "conf.d" / "20.toml", "[service.c]\ncommand = 'c'\nenv_file = 'c.env'\n")
     write(tmp_path / "conf.d" / "c.env", "FROM=beside\n")
     write(tmp_path / "conf.d" / "10.toml", "[service.b]\ncommand = 'b'\n[group.g]\nmembers = ['first', 'c']\n")
