@@ -242,6 +242,10 @@ def test_more_time(stage: Stage) -> None:
     stage.turn_until(lambda: stage.worker.until != before)
     assert stage.worker.until is not None
     assert stage.worker.until > stage.loop.now() + 3000
+    stage.tell("say('EXTEND_TIMEOUT_USEC=' + '9' * 20)")
+    stage.settle()
+    assert stage.worker.until > stage.loop.now() + 1e9
+    assert stage.worker.phase is Phase.RUNNING
 
 
 def test_the_end_is_announced(stage: Stage) -> None:

@@ -63,6 +63,7 @@ FEATURES = (
     Feature(trials.pidfs, "6.9", "to tell a process from its number's next owner", "PID:INODE cannot be verified"),
     Feature(trials.pidfd_info, "6.13", "to ask a handle about its process", "/proc, read and then verified"),
     Feature(trials.pidfd_info_exit, "6.15", "to learn how another's child ended", "such a status may stay unknown"),
+    Feature(trials.scm_pidfd, "6.5", "to know who sent a notify message", "the number is opened when it is read"),
     Feature(trials.pidfd_signal_group, "6.9", "to signal a process group by handle", "one by one"),
     Feature(trials.pidfd_getfd, "5.6", "to take over a descriptor of a process", "only files and pipes, opened anew"),
     Feature(trials.file_handle, "6.14", "to find a process again after a restart", "PID:INODE, opened and verified"),

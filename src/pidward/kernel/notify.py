@@ -86,10 +86,10 @@ class NotifySocket:
         return self._socket.fileno()
 
     def receive(self) -> Datagram | None:
-        """Take the next message, without waiting; None when there is none."""
+        """Take the next message, without waiting; None when there is none, or no memory for it now."""
         try:
             data, control, flags, _ = self._socket.recvmsg(self._size, _CONTROL, socket.MSG_CMSG_CLOEXEC)
-        except (BlockingIOError, InterruptedError):
+        except OSError:  # EAGAIN, ENOMEM, ENOBUFS: nothing of it has been taken
             return None
         pid, uid = 0, 0xFFFFFFFF
         handle: int | None = None

@@ -7,6 +7,7 @@ a child that ends afterwards, and that may be killed for it.
 import errno
 import os
 import signal
+import socket
 import struct
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from pidward.kernel.errors import KernelError
 from pidward.kernel.pidfd import Ask, Pidfd, Scope
 from pidward.kernel.spawn import native_is_built
 
+_SO_PASSPIDFD = 76
 _CLONE_INTO_CGROUP = 1 << 33
 _CLONE_ARGS = struct.Struct("=11Q")
 
@@ -121,6 +123,13 @@ def pidfd_info_exit() -> str:
         wait.reap(child)
         if not child.info(Ask.EXIT).has(Ask.EXIT):
             raise KernelError("learn an exit status after the reap", why="the kernel does not keep it")
+    return ""
+
+
+def scm_pidfd() -> str:
+    """Asked for, on a socket that nobody writes to."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inbox:
+        inbox.setsockopt(socket.SOL_SOCKET, _SO_PASSPIDFD, 1)
     return ""
 
 
