@@ -71,6 +71,7 @@ def _forward(source: Source, since_ns: int, until: Mark | None) -> Iterator[Line
     stamps = Stamps(source)
     rest, rest_at = b"", 0
     found = [(file.inode, file.changed_ns) for file in newest_first(source, closed=True)]
+    last = next((place for place, (inode, _) in enumerate(found) if until is not None and inode == until.inode), -1)
     for place in range(len(found) - 1, -1, -1):
         file = _find(source, *found[place], may_have_changed=place == 0)
         if file is None:
@@ -81,7 +82,7 @@ def _forward(source: Source, since_ns: int, until: Mark | None) -> Iterator[Line
                 continue
             first = bisect.bisect_left(walls, since_ns) if not rest else 0
             for at, line in file.forward(ends[first - 1] if first else 0):
-                if until is not None and file.inode == until.inode and at >= until.offset:
+                if until is not None and place == last and at >= until.offset:
                     return
                 wall = rest_at if rest else stamp(steps, at, file.changed_ns)
                 if not line.endswith(b"\n"):
@@ -142,17 +143,17 @@ class _Backward:
 
 def newest_first(source: Source, closed: bool = False) -> Iterator[LogFile]:
     """The files of a stream, each once, also when they are renamed meanwhile; the caller closes them."""
-    seen: set[int] = set()
+    seen: dict[int, int] = {}  # the number of a file that was compressed may be another's: that one was written later
     for age in count():
         file = open_log(source.log_path, age)
         if file is None:
             if age:  # the present file may be missing for a moment
                 return
             continue
-        if file.inode in seen:
+        if file.inode in seen and file.changed_ns >= seen[file.inode]:
             file.close()
             continue
-        seen.add(file.inode)
+        seen[file.inode] = file.changed_ns
         if closed:
             file.close()
         yield file
@@ -161,7 +162,9 @@ def newest_first(source: Source, closed: bool = False) -> Iterator[LogFile]:
 def _find(source: Source, inode: int, changed_ns: int, may_have_changed: bool) -> LogFile | None:
     """Open a file again, wherever rotation has moved it; an inode number may be another file's meanwhile."""
     for file in newest_first(source):
-        if file.inode == inode and (may_have_changed or file.changed_ns == changed_ns):
+        if file.inode == inode and (
+            file.changed_ns == changed_ns or (may_have_changed and file.changed_ns > changed_ns)
+        ):
             return file
         file.close()
     return None
