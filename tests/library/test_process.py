@@ -337,10 +337,22 @@ def test_what_cannot_be_started(rung: str, command: list[str], how: dict[str, st
     assert caught.value.errno
 
 
-def test_a_socket_is_refused() -> None:
+def test_a_socket_can_be_a_stream(rung: str) -> None:
     ours, theirs = socket.socketpair()
-    with ours, theirs, pytest.raises(SpawnError, match="stage stdin"):
-        spawn(["cat"], stdin=theirs)
+    with ours, theirs, spawn(["cat"], stdin=theirs, stdout=theirs) as process:
+        ours.sendall(b"hello")
+        assert ours.recv(10) == b"hello"
+        process.stop()
+
+
+def test_a_file_is_shared_with_its_position(tmp_path: Path, rung: str) -> None:
+    with (tmp_path / "file").open("wb+", buffering=0) as file:
+        file.write(b"ours\n")
+        with spawn(["echo", "theirs"], stdout=file) as process:
+            process.wait(20)
+        file.write(b"ours again\n")
+        file.seek(0)
+        assert file.read() == b"ours\ntheirs\nours again\n"
 
 
 def test_other_descriptors_are_passed_by_number(rung: str) -> None:

@@ -18,7 +18,7 @@ from pidward.kernel.tree import WalkedTree
 from pidward.kernel.wait import reap, wait_exit
 from pidward.library.home import home
 from pidward.library.process import Process
-from pidward.library.streams import HasFileno, Stream, Streams
+from pidward.library.streams import CannotOpen, HasFileno, Stream, Streams
 from pidward.runtime.plan import BLANK_INVOCATION, NOT_INHERITED, find_program
 from pidward.runtime.trees import Birth
 
@@ -72,7 +72,7 @@ def spawn(
         command: program and arguments; a string is split as a shell would, and no shell is run.
         cwd: working directory; None: ours.
         env: the whole environment; None: ours, less what was said to us alone, as LISTEN_FDS and NOTIFY_SOCKET.
-        stdin: None for ours, PIPE, DEVNULL, a path, an open file or descriptor. Sockets cannot be given.
+        stdin: None for ours, PIPE, DEVNULL, a path, an open file, pipe, socket or descriptor.
         stdout: as stdin; what is written to a path is appended, and the file is made when it is missing.
         stderr: as stdout, or STDOUT.
         descriptors: open files, sockets too, by the numbers that they get there, from 3 on; they stay the caller's.
@@ -97,8 +97,13 @@ def spawn(
     plan = _plan(
         words, cwd, _own_environment() if env is None else env, umask, _limits(limits or {}), _ids(user, group, groups)
     )._replace(nice=nice, oom_score_adj=oom_score_adj, descriptors=_descriptors(descriptors or {}))
-    with closing(Streams(stdin, stdout, stderr)) as streams:
-        plan = plan._replace(stdin=streams.stdin, stdout=streams.stdout, stderr=streams.stderr)
+    try:
+        opened = Streams(stdin, stdout, stderr)
+    except CannotOpen as error:
+        raise SpawnError(words[0], Failure(error.stage, error.errno)) from error
+    with closing(opened) as streams:
+        passed = (*streams.descriptors, *plan.descriptors)
+        plan = plan._replace(stdin=b"", stdout=b"", stderr=b"", descriptors=passed)
         try:
             born = _settle(plan, words[0])
         except SpawnError as error:

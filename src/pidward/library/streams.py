@@ -22,20 +22,36 @@ Stream = None | int | str | os.PathLike[str] | HasFileno
 """None: ours. PIPE, DEVNULL, STDOUT. A path. An open file or its descriptor, which stays the caller's."""
 
 
+class CannotOpen(Exception):
+    """A path among the streams. stage: which one."""
+
+    def __init__(self, stage: str, errno: int) -> None:
+        super().__init__(f"cannot open {stage}: {os.strerror(errno)}")
+        self.stage, self.errno = stage, errno
+
+
 class Streams:
     """The three streams of one spawn. Owns the pipes it makes until ``take`` hands ours over.
 
-    A program's streams are opened by the program itself before exec, by path. So a descriptor is given as a path too,
-    by way of our /proc/PID/fd: what it opens is the same pipe, terminal or file.
+    All three are passed as descriptors: those that are paths are opened here, so that all are of one kind.
+
+    descriptors: (number there, ours), as a plan takes them.
+
+    Raises:
+        CannotOpen: one of the paths.
     """
 
     def __init__(self, stdin: Stream, stdout: Stream, stderr: Stream) -> None:
         self._ours: list[IO[bytes] | None] = [None, None, None]
         self._theirs: list[int] = []
+        self.descriptors: list[tuple[int, int]] = []
         try:
-            self.stdin = self._path(0, stdin)
-            self.stdout = self._path(1, stdout)
-            self.stderr = self.stdout if _is(stderr, STDOUT) else self._path(2, stderr)
+            self._add(0, stdin)
+            self._add(1, stdout)
+            if _is(stderr, STDOUT):
+                self._pass(2, dict(self.descriptors)[1])
+            else:
+                self._add(2, stderr)
         except BaseException:
             self.close()
             raise
@@ -47,7 +63,7 @@ class Streams:
         return stdin, stdout, stderr
 
     def close(self) -> None:
-        """Close what was not taken: the program's ends, which it has opened anew by now."""
+        """Close what was not taken: the program's ends, which it has by now."""
         for file in self._ours:
             if file is not None:
                 file.close()
@@ -55,34 +71,45 @@ class Streams:
             os.close(fd)
         self._ours, self._theirs = [], []
 
-    def _path(self, number: int, stream: Stream) -> bytes:
+    def _add(self, number: int, stream: Stream) -> None:
         if stream is None:
-            return _by_descriptor(number)
-        if _is(stream, STDOUT):
+            self._pass(number, number)
+        elif _is(stream, STDOUT):
             raise ValueError("STDOUT is for stderr only")
-        if _is(stream, DEVNULL):
-            return b"/dev/null"
-        if _is(stream, PIPE):
-            return self._pipe(number)
-        if isinstance(stream, int):
-            return _by_descriptor(stream)
-        if isinstance(stream, str | os.PathLike):
-            return os.path.abspath(os.fsencode(stream))
-        return _by_descriptor(stream.fileno())
+        elif _is(stream, DEVNULL):
+            self._open(number, os.devnull)
+        elif _is(stream, PIPE):
+            self._pipe(number)
+        elif isinstance(stream, int):
+            self._pass(number, stream)
+        elif isinstance(stream, str | os.PathLike):
+            self._open(number, stream)
+        else:
+            self._pass(number, stream.fileno())
 
-    def _pipe(self, number: int) -> bytes:
+    def _open(self, number: int, path: str | os.PathLike[str]) -> None:
+        """Without waiting for a FIFO's other end, and without taking a terminal for ours."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT if number else os.O_RDONLY
+        try:
+            fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK, 0o640)
+        except OSError as error:
+            raise CannotOpen(("stdin", "stdout", "stderr")[number], error.errno or 0) from error
+        self._theirs.append(fd)
+        os.set_blocking(fd, True)
+        self._pass(number, fd)
+
+    def _pipe(self, number: int) -> None:
         read, write = os.pipe2(os.O_CLOEXEC)
         ours, theirs = (write, read) if number == 0 else (read, write)
         self._theirs.append(theirs)
         self._ours[number] = open(ours, "wb" if number == 0 else "rb", buffering=0)  # noqa: SIM115 - kept
-        return _by_descriptor(theirs)
+        self._pass(number, theirs)
+
+    def _pass(self, number: int, ours: int) -> None:
+        if ours < 0:
+            raise ValueError(f"{ours} is no descriptor")
+        self.descriptors.append((number, ours))
 
 
 def _is(stream: Stream, which: int) -> bool:
     return isinstance(stream, int) and stream == which
-
-
-def _by_descriptor(fd: int) -> bytes:
-    if fd < 0:
-        raise ValueError(f"{fd} is no descriptor")
-    return b"/proc/%d/fd/%d" % (os.getpid(), fd)
