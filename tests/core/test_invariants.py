@@ -17,18 +17,22 @@ def test_a_million_random_events(part: int):
     """WALKS lives of at least STEPS events each, over four parts: 1,000,000 events."""
     events = 0
     for seed in range(part, WALKS, 4):
-        world = World(Random(seed))
-        while world.events < STEPS:
-            world.step()
-            world.check_none_forgotten()
-        events += world.events
-        end(world)
+        random, walked = Random(seed), 0
+        while walked < STEPS:
+            world = World(random)
+            while walked + world.events < STEPS and not world.finished:
+                world.step()
+                world.check_none_forgotten()
+            walked += world.events
+            end(world)
+        events += walked
     assert events >= WALKS * STEPS // 4
 
 
 def end(world: World) -> None:
     """A shutdown must lead to the end, however the world behaves."""
-    world.shutdown()
+    if not world.finished:
+        world.shutdown()
     for _ in range(20_000):
         if world.finished:
             return
@@ -44,7 +48,7 @@ class Machine(RuleBasedStateMachine):
     def begin(self, seed: int) -> None:
         self.world = World(Random(seed))
 
-    @rule(n=st.integers(0, 12), seed=st.integers(0, 10_000))
+    @rule(n=st.integers(0, 20), seed=st.integers(0, 10_000))
     def happen(self, n: int, seed: int) -> None:
         self.world.random.seed(seed)
         self.world.steps[n]()
@@ -54,6 +58,11 @@ class Machine(RuleBasedStateMachine):
     def reload(self, seed: int) -> None:
         self.world.random.seed(seed)
         self.world.reload()
+
+    @rule(seed=st.integers(0, 10_000))
+    def scale(self, seed: int) -> None:
+        self.world.random.seed(seed)
+        self.world.scale()
 
     @precondition(lambda self: not self.world.ending)
     @rule()

@@ -11,21 +11,30 @@ from pidward.core import actions as do
 from pidward.core import events as on
 from pidward.core.model import ExitStatus, Phase, ProcessId, Source, Wanted, WorkerName
 from pidward.core.spec import (
+    Condition,
     Configuration,
+    Dependency,
+    Essential,
     Execution,
     Exhausted,
+    GroupSpec,
+    Overlap,
     Probe,
     ProbeKind,
     RestartPolicy,
     RestartWhen,
+    Schedule,
     ServiceSpec,
+    ServiceType,
     StopPolicy,
+    Strategy,
     Tree,
 )
 from pidward.core.supervisor import Supervisor
 from pidward.core.units import Instant, Seconds
 
-WAITING = {Phase.BACKING_OFF, Phase.SLOW_LANE, Phase.STOPPING, Phase.KILLING}
+TIMED = {Phase.BACKING_OFF, Phase.SLOW_LANE, Phase.STOPPING, Phase.KILLING}
+SERVICES = ("db", "web", "job", "new")
 EXITS = [
     ExitStatus(0, None),
     ExitStatus(1, None),
@@ -35,14 +44,43 @@ EXITS = [
 ]
 
 
-def random_spec(random: Random, name: str) -> ServiceSpec:
-    """Any valid spec."""
+def random_configuration(random: Random) -> Configuration:
+    """Any valid one; a service may need those that come later in the file, too, but never in a circle."""
+    names = random.sample(SERVICES, k=random.randrange(1, 5))
+    groups = (
+        random_group(random, "outer", None),
+        random_group(random, "inner", random.choice(["outer", None])),
+    )
+    specs = [random_spec(random, name, names[:i]) for i, name in enumerate(names)]
+    random.shuffle(specs)
+    return Configuration(tuple(specs), groups=groups)
+
+
+def random_group(random: Random, name: str, parent: str | None) -> GroupSpec:
+    then = Exhausted.STOP_ALL if random.random() < 0.02 else Exhausted.FAIL
+    return GroupSpec(
+        name, random.choice(list(Strategy)), random.choice([0, 2, 6]), Seconds(random.choice([5.0, 60.0])), parent, then
+    )
+
+
+def random_spec(random: Random, name: str, others: list[str]) -> ServiceSpec:
+    """Any valid spec that needs some of the others."""
+    kind = random.random()
+    needs = random.sample(others, k=random.randrange(len(others) + 1)) if random.random() < 0.6 else []
     return ServiceSpec(
         name,
         Execution((name, str(random.randrange(3)))),
         workers=random.randrange(4),
-        ready=random.choice([None, Probe(ProbeKind.AFTER, after=Seconds(2.0))]),
+        type=random.choice([ServiceType.SERVICE, ServiceType.SERVICE, ServiceType.ONESHOT, ServiceType.FORKING]),
+        depends_on=tuple(Dependency(other, random.choice(list(Condition))) for other in needs),
+        group=random.choice([None, None, "outer", "inner"]),
+        ready=random.choice([None, Probe(ProbeKind.AFTER, after=Seconds(2.0)), Probe(ProbeKind.NOTIFY)]),
+        ready_timeout=random.choice([None, Seconds(15.0)]),
+        on_demand=kind < 0.1,
+        schedule=Schedule(every=Seconds(60.0), overlap=random.choice(list(Overlap))) if kind > 0.8 else None,
         autostart=random.random() < 0.8,
+        rolling=random.choice([0, 0, 1, 2]),
+        essential=random.choice(list(Essential)) if random.random() < 0.02 else Essential.NO,
         restart=RestartPolicy(
             policy=random.choice(list(RestartWhen)),
             delay=Seconds(random.choice([0.0, 0.1, 5.0])),
@@ -54,7 +92,11 @@ def random_spec(random: Random, name: str) -> ServiceSpec:
             never_on=frozenset(random.choice([(), (1,)])),
             always_on=frozenset(random.choice([(), (-9,)])),
         ),
-        stop=StopPolicy(grace=Seconds(random.choice([0.0, 1.0, 10.0])), tree=random.choice(list(Tree))),
+        stop=StopPolicy(
+            grace=Seconds(random.choice([0.0, 1.0, 10.0])),
+            tree=random.choice(list(Tree)),
+            pre=random.choice([(), (), ("drain",)]),
+        ),
     )
 
 
@@ -73,11 +115,19 @@ class World:
         self.phase: dict[WorkerName, Phase] = {}
         self.inode, self.ending, self.finished = 0, False, False
         self.events = 0
-        services = tuple(random_spec(random, name) for name in ("db", "web", "job"))
-        self.check(list(self.core.load(Configuration(services), {}, self.now)))
+        self.down_in_turn: set[WorkerName] = set()  # an operator wants them down, when others are
+        self.hurried = False
+        self.fates: dict[WorkerName, set[ProcessId]] = {}  # who must be gone before a member of a group starts again
+        self.event: on.Event | None = None
+        self.specs: dict[str, ServiceSpec] = {}
+        first = random_configuration(random)
+        self.specs = {s.name: s for s in first.services}
+        for action in self.core.load(first, {}, self.now):
+            self.check([action], settled=False)
         self.steps: list[Callable[[], None]] = [
-            self.answer, self.answer, self.answer, self.die, self.die, self.late, self.emptied, self.executed,
-            self.sleep, self.sleep, self.start, self.stop, self.restart,
+            self.answer, self.answer, self.answer, self.answer, self.die, self.die, self.late, self.emptied,
+            self.executed, self.sleep, self.sleep, self.start, self.stop, self.restart, self.probe, self.probe,
+            self.main_changes, self.speak, self.due, self.roll, self.stop_several,
         ]  # fmt: skip
 
     # --- what may happen
@@ -88,6 +138,7 @@ class World:
 
     def tell(self, event: on.Event) -> None:
         self.events += 1
+        self.event = event
         self.check(self.core.step(event, self.now))
 
     def answer(self) -> None:
@@ -146,8 +197,10 @@ class World:
             self.tell(on.StartAsked(name, "anna"))
 
     def allow(self, name: WorkerName) -> None:
+        """An operator wants a worker up: it may start, and so may all that it needs."""
         if not self.ending and not self.core.is_leaving(name):
-            self.down.discard(name)
+            self.down -= {name, *self.core.needed_by(name.service)}
+            self.down_in_turn.discard(name)
 
     def restart(self) -> None:
         if (name := self.any_worker()) is not None:
@@ -159,17 +212,100 @@ class World:
             self.down.add(name)
             self.tell(on.StopAsked(name, "anna", at_once=self.random.random() < 0.3))
 
+    def stop_several(self) -> None:
+        names = self.random.sample(list(self.core.workers), k=self.random.randrange(len(self.core.workers) + 1))
+        at_once = self.random.random() < 0.3
+        if at_once or self.ending:
+            self.down |= set(names)
+        else:
+            self.down_in_turn |= set(names) - self.down
+        self.tell(on.StopsAsked(tuple(names), "anna", at_once))
+
+    def probe(self) -> None:
+        """Somebody says how a process is; perhaps of one that is no more."""
+        everybody = [*((name, process) for process, name in self.alive.items()), *self.past[-2:]]
+        if everybody:
+            name, process = self.random.choice(everybody)
+            self.tell(self.random.choice([
+                on.Ready(name, process, "it answered"), on.Ready(name, process, "it answered"),
+                on.Unready(name, process, "it did not answer"), on.Unhealthy(name, process, "it hangs"),
+                on.Unhealthy(name, process, "it hangs", 6), on.Announced(name, process),
+                on.Extended(name, process, Instant(self.now + 7.0)),
+            ]))  # fmt: skip
+
+    def speak(self) -> None:
+        """Something that no process is named for."""
+        if (name := self.any_worker()) is not None:
+            why = self.random.choice(["", "it failed"])
+            self.tell(self.random.choice([on.PreStopEnded(name, why), on.PreStopEnded(name, why), on.Forgiven(name)]))
+
+    def main_changes(self) -> None:
+        """Another process of the tree becomes the main one; what was it before lives on, and nobody cares."""
+        name = self.any_worker()
+        worker = self.core.workers[name] if name is not None else None
+        if name is None or worker is None or not worker.phase.has_process or worker.spawning:
+            return
+        self.inode += 1
+        new = ProcessId(self.random.randrange(2, 9), self.inode)
+        before = worker.process
+        self.alive[new] = name
+        self.tell(on.MainChanged(name, new))
+        after = self.core.workers.get(name)
+        gone = before if after is not None and after.process == new else new
+        if gone is not None:
+            self.alive.pop(gone)
+            self.past = [*self.past[-20:], (name, gone)]
+
+    def due(self) -> None:
+        service = self.random.choice(SERVICES)
+        self.tell(self.random.choice([on.Due(service), on.Demanded(service, "a connection")]))
+
+    def roll(self) -> None:
+        """Some are restarted in turn; it is rare, for it keeps everybody busy for long."""
+        if self.random.random() < 0.1 and self.core.workers:
+            names = self.random.sample(list(self.core.workers), k=self.random.randrange(len(self.core.workers) + 1))
+            for name in names:
+                self.allow(name)
+            self.tell(on.RollAsked(tuple(names), "anna", self.random.randrange(3)))
+
+    def scale(self) -> None:
+        service, workers = self.random.choice(SERVICES), self.random.randrange(5)
+        if not self.ending and not self.core.cannot_scale(service, workers):
+            self.resize({service: workers})
+            self.tell(on.ScaleAsked(service, workers, "anna"))
+            assert self.core.scale(service) == workers
+
+    def resize(self, scales: dict[str, int]) -> None:
+        """Who leaves is to go down, and who was leaving perhaps comes back."""
+        for name in self.core.workers:
+            if name.service in scales:
+                if name.number > scales[name.service]:
+                    self.down.add(name)
+                elif self.core.is_leaving(name):
+                    self.down.discard(name)
+
     def reload(self) -> None:
-        names = self.random.sample(["db", "web", "job", "new"], k=self.random.randrange(1, 5))
-        new = Configuration(tuple(random_spec(self.random, name) for name in names))
-        gone = {n for n in self.core.workers if n.service not in names}
-        kept_up = {n for n in self.down if n.service in names}
-        self.down = kept_up | gone
-        self.down -= {n for n in self.down if n.service in names}  # scaling up again may start what was leaving
+        new = random_configuration(self.random)
+        after = {s.name: s for s in new.services}
+        if not self.ending:
+            kept = {
+                s.name
+                for s in self.core.configuration.services
+                if s.name in after and after[s.name].workers == s.workers
+            }
+            sizes = {n: self.core.scale(n) if n in kept else s.workers for n, s in after.items()}
+            self.resize({**dict.fromkeys({n.service for n in self.core.workers}, 0), **sizes})
+            self.specs = {**self.specs, **after}
+            self.fates.clear()
         self.tell(on.Reconfigured(new, "anna"))
+        if not self.ending:
+            self.specs = {
+                n: s for n, s in self.specs.items() if n in after or n in {w.service for w in self.core.workers}
+            }
 
     def shutdown(self, at_once: bool = False) -> None:
         self.ending = True
+        self.hurried = self.hurried or at_once
         self.tell(on.ShutdownAsked("anna", at_once))
 
     def step(self) -> None:
@@ -177,13 +313,16 @@ class World:
         chance = self.random.random()
         if chance < 0.002:
             self.reload()
+        elif chance < 0.007:
+            self.scale()
         else:
             self.random.choice(self.steps)()
 
     # --- what must hold
 
-    def check(self, actions: list[do.Action]) -> None:
+    def check(self, actions: list[do.Action], *, settled: bool = True) -> None:
         """Every promise, after one event."""
+        self.ending = self.ending or self.core.ending
         for action in actions:
             match action:
                 case do.Record():
@@ -194,33 +333,99 @@ class World:
                     if action.process is not None:
                         assert self.alive.get(action.process, action.worker) == action.worker, "kills its own only"
                         self.doomed.add(action.process)
-                case do.Signal():
+                case do.Signal() | do.PreStop():
                     assert self.alive.get(action.process, action.worker) == action.worker, "signals its own only"
+                case do.Note():
+                    assert action.text
                 case do.Finish():
                     assert self.ending, "nobody asked to end"
                     assert not self.finished, "ends once"
                     assert not [p for p in self.alive if p not in self.doomed], "nobody is left alone"
                     self.finished = True
-        names = {action.worker for action in actions if isinstance(action, do.Record)}
-        for name in names:
-            self.check_worker(name)
+                case do.StopAll():
+                    raise AssertionError("that is for the core itself")
+        if settled:
+            for name in {action.worker for action in actions if isinstance(action, do.Record)}:
+                self.check_worker(name)
 
     def check_record(self, record: do.Record) -> None:
+        name = record.worker
         assert record.reason, "a transition without a reason"
-        assert record.before == self.phase.get(record.worker), "a transition was not recorded"
+        assert record.before == self.phase.get(name), "a transition was not recorded"
+        if self.ending and record.before is not None and record.wanted is Wanted.DOWN:
+            self.check_stop_order(name, record.before)
         if record.after is None:
-            assert record.worker not in self.core.workers
-            del self.phase[record.worker]
-            self.down.discard(record.worker)
-        else:
-            self.phase[record.worker] = record.after
+            assert name not in self.core.workers
+            del self.phase[name]
+            self.down.discard(name)
+            self.down_in_turn.discard(name)
+            self.fates.pop(name, None)
+            return
+        self.phase[name] = record.after
+        if name in self.down_in_turn and record.wanted is Wanted.DOWN:
+            self.down_in_turn.discard(name)
+            self.down.add(name)
+        fell = record.after in (Phase.BACKING_OFF, Phase.SLOW_LANE) and record.before != record.after
+        if fell and record.wanted is Wanted.UP and name not in self.fates and not self.ending:
+            self.share_fate(name)
+
+    def share_fate(self, fallen: WorkerName) -> None:
+        """The others of a group that shares its fate have to be gone before anybody of these starts again."""
+        groups = {g.name: g for g in self.core.configuration.groups}
+        members = [s for s in self.core.configuration.services if s.group is not None]
+        group = self.specs[fallen.service].group
+        if group is None or groups[group].strategy is Strategy.ONE_FOR_ONE:
+            return
+        if groups[group].strategy is Strategy.REST_FOR_ONE:
+            place = [s.name for s in members].index(fallen.service)
+            members = members[place + 1 :]
+        mine = {s.name for s in members if s.group == group or groups[s.group or ""].parent == group}
+        others = {
+            p: n for p, n in self.alive.items() if n.service in mine and n not in self.down and p not in self.doomed
+        }
+        for name in {fallen, *others.values()}:
+            self.fates.setdefault(name, set()).update(others)
+
+    def check_stop_order(self, name: WorkerName, before: Phase) -> None:
+        """At the end nobody is asked to stop before those that need it are down."""
+        if self.hurried or not before.has_process or before in (Phase.STOPPING, Phase.KILLING):
+            return
+        for other, phase in self.phase.items():
+            if any(d.service == name.service for d in self.specs[other.service].depends_on) and name not in self.down:
+                assert not phase.has_process, f"{name} stops while {other}, which needs it, is {phase}"
 
     def check_spawn(self, name: WorkerName) -> None:
         assert not self.finished, "nothing starts after the end"
         assert name not in self.down, f"{name} was stopped and starts again"
         assert not self.asked.get(name), f"{name} starts twice"
         assert name not in self.alive.values(), f"{name} would run twice"
+        lagging = [p for p in self.fates.pop(name, ()) if p in self.alive]
+        assert self.ending or not lagging, f"{name} starts before {lagging} of its group are gone"
+        if not isinstance(self.event, on.Reconfigured | on.ScaleAsked):  # who leaves now counted before
+            assert not self.missing(name), f"{name} starts without {self.missing(name)}"
         self.asked[name] = self.asked.get(name, 0) + 1
+
+    def missing(self, name: WorkerName) -> list[WorkerName]:
+        """Whom a worker has to wait for, as far as has been recorded."""
+        configured = {s.name for s in self.core.configuration.services}
+        return [
+            other
+            for dependency in self.specs[name.service].depends_on
+            if dependency.service in configured
+            for number in range(1, self.core.scale(dependency.service) + 1)
+            for other in [WorkerName(dependency.service, number)]
+            if not self.has_reached(other, dependency.condition)
+        ]
+
+    def has_reached(self, name: WorkerName, condition: Condition) -> bool:
+        done = self.specs[name.service].type is ServiceType.ONESHOT or condition is Condition.COMPLETED
+        enough = {
+            Condition.STARTED: {Phase.RUNNING, Phase.READY},
+            Condition.READY: {Phase.READY},
+            Condition.COMPLETED: set[Phase](),
+        }[condition]
+        phase = self.phase.get(name)
+        return phase in enough or (done and phase is Phase.COMPLETED)
 
     def check_worker(self, name: WorkerName) -> None:
         worker = self.core.workers.get(name)
@@ -228,8 +433,9 @@ class World:
             assert name not in self.alive.values() or self.doomed, f"{name} is forgotten while it runs"
             return
         assert worker.phase == self.phase[name], "the phase changed without a record"
-        assert (worker.until is not None) or worker.phase not in WAITING, f"{worker.phase} would wait for ever"
+        assert (worker.until is not None) or worker.phase not in TIMED, f"{worker.phase} would wait for ever"
         assert worker.process is None or worker.phase.has_process, f"{worker.phase} with a process"
+        assert worker.phase is Phase.WAITING or not worker.held, f"{worker.phase} and held"
         burst = self.core.spec(name).restart.burst
         assert len(worker.starts) <= max(burst, 4), "the history of starts has a limit"
         if worker.phase.is_final:
@@ -245,6 +451,10 @@ class World:
         for name, worker in self.core.workers.items():
             if worker.wanted is Wanted.UP and worker.phase is Phase.STARTING and worker.process is None:
                 assert self.asked.get(name), f"{name} waits for a spawn that nobody was asked for"
+            if worker.held and not self.ending and not self.missing(name):
+                common = self.core._fates._held.get(name)
+                assert common is not None, f"{name} waits for nothing: {worker.reason}"
+                assert common.names.keys() & self.alive.values() or common.trigger is not None or self.asked
 
 
 def killed() -> ExitStatus:

@@ -78,10 +78,12 @@ class Adapting:
             worker = self._roster.workers.get(name)
             if worker is not None and worker.phase.is_final:  # it was down already, and made no transition
                 self.forget(worker)
+            self._dependencies.moved(name)  # nobody has to wait for it
         for name in (WorkerName(service, number) for number in range(1, workers + 1)):
             if name in self._roster.leaving:  # it was on its way out, and is wanted again
                 self._roster.leaving.discard(name)
                 self._engine.tell(on.StartAsked(name, by))
+                self._dependencies.moved(name)
             elif name not in self._roster.workers:
                 self.add(name, by, down)
 

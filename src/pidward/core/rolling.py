@@ -30,8 +30,6 @@ class Roll:
 
     def moved(self, worker: Worker) -> str:
         """A worker made a transition. Says why the roll ends with that; empty: it does not."""
-        if worker.wanted is Wanted.DOWN:
-            self._asked.discard(worker.name)
         if worker.name not in self.batch:
             return ""
         if worker.phase in (Phase.READY, Phase.COMPLETED) or worker.is_idle:
@@ -44,9 +42,13 @@ class Roll:
             return f"the rolling restart by {self.by} ends with {worker.name}, {how}{left}"
         return ""
 
+    def refuse(self, name: WorkerName) -> None:
+        """Somebody wants the worker down, which is newer than the wish to have it restarted."""
+        self._asked.discard(name)
+
     def drop(self, name: WorkerName) -> None:
         """The worker is no part of it any more."""
-        self._asked.discard(name)
+        self.refuse(name)
         self.batch.pop(name, None)
         if name in self.waiting:
             self.waiting.remove(name)
@@ -72,6 +74,11 @@ class Rolls:
         """The worker leaves."""
         for roll in self._rolls:
             roll.drop(name)
+
+    def refuse(self, name: WorkerName) -> None:
+        """Somebody wants the worker down."""
+        for roll in self._rolls:
+            roll.refuse(name)
 
     def moved(self, worker: Worker) -> None:
         """A worker made a transition."""

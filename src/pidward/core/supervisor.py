@@ -120,6 +120,9 @@ class Supervisor:
                     self._step_service(event)
             case on.StartAsked() | on.RestartAsked():
                 self._start(event)
+            case on.StopAsked():
+                self._rolls.refuse(event.worker)
+                self._engine.tell(event)
             case _:
                 self._engine.tell(event)
         return self._engine.settle()
@@ -164,7 +167,7 @@ class Supervisor:
 
     def _start(self, event: on.StartAsked | on.RestartAsked) -> None:
         """Somebody wants a worker up, and so all that it needs."""
-        if event.worker in self.workers and not self.ending:
+        if event.worker in self.workers and not self.ending and not self.is_leaving(event.worker):
             for descent in self._engine.descents:
                 descent.spare(event.worker)
             if self.spec(event.worker).depends_on:
@@ -181,6 +184,8 @@ class Supervisor:
 
         asked = set(event.workers)
         names = [name for name in self.workers if name in asked]
+        for name in names:
+            self._rolls.refuse(name)
         services = {name.service for name in names}
         depend = any(d.service in services for s in services for d in self._roster.specs[s].depends_on)
         if depend and not event.at_once and not self.ending:

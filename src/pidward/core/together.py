@@ -68,7 +68,8 @@ class Fates:
         if fate.gives_up and fate.group.then is Exhausted.STOP_ALL:
             self._engine.gave_up(f"{fate.why}, and everything stops with it")
             return
-        if not fate.services:
+        if not fate.services:  # nobody else is meant
+            self._engine.follow([on.Reconsidered(fallen, _starts_again(fate))])
             return
         names = {w.name for service in fate.services for w in self._roster.crew(service) if is_up(w)} | {fallen}
         for name in list(names):
@@ -79,9 +80,10 @@ class Fates:
         self._held.update(dict.fromkeys(common.names, common))
 
         def ask(name: WorkerName) -> None:
+            worker = self._roster.workers[name]
             if fate.gives_up:
                 self._engine.tell(on.Abandoned(name, fate.why))
-            elif name == fallen or is_up(self._roster.workers[name]):
+            elif is_up(worker) or (name == fallen and worker.wanted is Wanted.UP):
                 self._engine.tell(on.RestartAsked(name, f"its group {fate.group.name}, because of {fate.why}"))
 
         def then() -> None:
@@ -109,5 +111,8 @@ class Fates:
         if fate.gives_up:
             self._engine.follow([on.Abandoned(name, fate.why) for name in names])
         else:
-            why = f"its group {fate.group.name} starts again"
-            self._engine.follow([on.Reconsidered(name, why) for name in names])
+            self._engine.follow([on.Reconsidered(name, _starts_again(fate)) for name in names])
+
+
+def _starts_again(fate: Fate) -> str:
+    return f"its group {fate.group.name} starts again"
