@@ -14,13 +14,17 @@ from pidward.core.units import Seconds
 from pidward.kernel.cgroup import Located
 from pidward.runtime import daemons
 from pidward.testing.programs import Gate
+from tests.isolation import end, fork, sleep_forever
 from tests.runtime.bench import QUICK, QUIET, WEB, descriptors
 from tests.runtime.stage import Stage
 from tests.runtime.test_notify import located
 
 # The first process ends when the daemon has been made; what the daemon does, it reads from a FIFO.
 _DAEMON = """
-import os, signal, sys
+import os, signal, socket, sys
+def say(text):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speech:
+        speech.sendto(text.encode(), os.environ["NOTIFY_SOCKET"])
 def fork(act):
     if (pid := os.fork()) == 0:
         act()
@@ -122,6 +126,40 @@ def test_a_file_that_lies_is_not_believed(stage: Background, lie: str) -> None:
     stage.turn_until(lambda: is_daemon(stage))
     assert stage.file.read_text() == str(stage.main.id.pid)
     assert stage.main.id.pid not in (os.getpid(), os.getppid())
+
+
+def test_a_younger_stranger_is_not_believed(stage: Background) -> None:
+    """The number was given to somebody else after the worker began: only its tree tells."""
+    stage.load(stage.daemon(ONCE))
+    stage.turn_until(lambda: "not known yet" in stage.worker.reason)
+    stranger = fork(sleep_forever)
+    try:
+        stage.tell(f"write({stranger.id.pid})")
+        stage.tell("say('STATUS=wrote')")
+        stage.turn_until_status("wrote")
+        assert stage.worker.process is None
+        stage.tell("write(os.getpid())")
+        stage.turn_until(lambda: is_daemon(stage))
+        assert stage.main.id.pid != stranger.id.pid
+    finally:
+        end(stranger)
+
+
+def test_a_guess_may_be_a_step_on_the_way(stage: Background) -> None:
+    """It ends well soon after, and one process stays: that is the daemon then. Later that would be an end."""
+    stage.load(stage.daemon(ONCE, pid_file=False))
+    stage.turn_until(lambda: is_daemon(stage))
+    seat = stage.supervision.seat(WEB)
+    assert seat is not None
+    assert seat.emptied_events is None, "nobody waits for its end any more"
+    first = stage.main.id
+    stage.tell("fork(obey)\nos._exit(0)")
+    stage.turn_until(lambda: stage.main.id != first)
+    assert stage.worker.restarts == 0
+    daemon = stage.notify._daemons._daemons[WEB]
+    daemon.guessed_until = stage.loop.now()
+    stage.tell("fork(obey)\nos._exit(0)")
+    stage.turn_until(lambda: stage.worker.restarts == 1)
 
 
 def test_a_process_of_an_earlier_run_is_not_believed(stage: Background, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -394,7 +394,7 @@ class Notify:
             most = self._surroundings.spec(name).fd_store
             refused = self._store.add(name, message.fd_name, datagram.descriptors, most, message.fd_poll)
             if refused:
-                self._tell(name, f"{refused} descriptors were not kept: fd_store is {most}")
+                self._tell(name, f"{refused} of the descriptors it sent were not kept: fd_store is {most}")
 
     def _change_main(self, name: WorkerName, message: Message, datagram: Datagram) -> None:
         """Another process is to be the main one: believed when it is proved to be of this worker's tree, and lives."""
