@@ -3,6 +3,7 @@
 To draw it again: PIDWARD_DRAW=1 pytest tests/core/test_diagram.py
 """
 
+import itertools
 import os
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pidward.core.spec import (
     RestartPolicy,
     RestartWhen,
     ServiceSpec,
+    ServiceType,
     StopPolicy,
     Tree,
 )
@@ -25,7 +27,7 @@ from pidward.core.worker import step
 
 PAGE = Path(__file__).parents[2] / "docs" / "worker-life.md"
 BEGIN, END = "<!-- drawn by tests/core/test_diagram.py -->\n```mermaid\n", "```\n<!-- end -->"
-NAME, ONE = WorkerName("web", 1), ProcessId(7, 70)
+NAME, ONE, TWO = WorkerName("web", 1), ProcessId(7, 70), ProcessId(8, 80)
 NOW = Instant(100.0)
 
 BASE = ServiceSpec("web", Execution(("web",)))
@@ -40,6 +42,15 @@ SPECS = [
     )
     for stop in (StopPolicy(), StopPolicy(grace=Seconds(0.0)), StopPolicy(tree=Tree.SIGNAL))
 ]
+NEVER = RestartPolicy(policy=RestartWhen.NEVER)
+NOTIFY = Probe(ProbeKind.NOTIFY)
+SPECS += [
+    BASE._replace(type=kind, ready=ready, ready_timeout=Seconds(5.0), restart=restart, on_demand=on_demand)
+    for kind in ServiceType
+    for ready in (None, NOTIFY)
+    for restart in (NEVER, RestartPolicy(burst=0))
+    for on_demand in (False, True)
+]
 EVENTS: dict[str, list[on.WorkerEvent]] = {
     "spawned": [on.Spawned(NAME, ONE, running) for running in (True, False)],
     "executed": [on.Executed(NAME, ONE)],
@@ -50,12 +61,19 @@ EVENTS: dict[str, list[on.WorkerEvent]] = {
     "start": [on.StartAsked(NAME, "anna")],
     "stop": [on.StopAsked(NAME, "anna", at_once) for at_once in (False, True)],
     "restart": [on.RestartAsked(NAME, "anna")],
+    "ready": [on.Ready(NAME, ONE, "it answered")],
+    "not ready": [on.Unready(NAME, ONE, "it did not answer"), on.Announced(NAME, ONE)],
+    "hangs": [on.Unhealthy(NAME, ONE, "it did not answer")],
+    "main process known": [on.MainChanged(NAME, TWO)],
+    "reconsidered": [on.Reconsidered(NAME, "db is ready")],
+    "its group gave up": [on.Abandoned(NAME, "group app gave up")],
 }
+OBSTACLES = ("", "waits for db to be ready")
 
 
 PROCESSES: dict[Phase, tuple[ProcessId | None, ...]] = {
     Phase.STARTING: (ONE, None),
-    Phase.RUNNING: (ONE,),
+    Phase.RUNNING: (ONE, None),
     Phase.READY: (ONE,),
     Phase.STOPPING: (ONE, None),
     Phase.KILLING: (ONE, None),
@@ -76,9 +94,10 @@ def workers() -> list[Worker]:
         Worker(
             NAME, wanted, phase, "why", Instant(90.0), until=Instant(99.0), process=process, again=again,
             spawning=phase is Phase.STARTING and process is None, started=Instant(90.0),
-            starts=(Instant(91.0),) * (failures // 2), failures=failures, last_exit=ExitStatus(code, None),
+            starts=(Instant(91.0),) * (failures // 2), failures=failures, last_exit=ExitStatus(code, None), held=held,
         )
         for phase in Phase
+        for held in ((False, True) if phase is Phase.WAITING else (False,))
         for wanted, again in WISHES.get(phase, ((Wanted.UP, False),))
         for process in PROCESSES.get(phase, (None,))
         for failures in (0, 2)
@@ -91,15 +110,21 @@ def draw() -> str:
     arrows: dict[tuple[Phase, Phase], dict[str, None]] = {}
     for worker in workers():
         for spec in SPECS:
+            if worker.phase is Phase.RUNNING and worker.process is None and spec.type is not ServiceType.FORKING:
+                continue
             for label, events in EVENTS.items():
-                for event in events:
-                    for action in step(worker, spec, event, NOW)[1]:
+                for event, obstacle in itertools.product(events, OBSTACLES):
+                    for action in step(worker, spec, event, NOW, obstacle)[1]:
                         if isinstance(action, Record) and action.before is not action.after:
                             assert action.before is not None
                             assert action.after is not None
                             arrows.setdefault((action.before, action.after), {})[label] = None
     order = list(Phase)
-    lines = ["stateDiagram-v2", f"    [*] --> {_id(Phase.STOPPED)}"]
+    lines = [
+        "stateDiagram-v2",
+        f"    [*] --> {_id(Phase.STOPPED)}",
+        f"    [*] --> {_id(Phase.WAITING)}: schedule, on demand",
+    ]
     for (before, after), labels in sorted(arrows.items(), key=lambda a: (order.index(a[0][0]), order.index(a[0][1]))):
         lines.append(f"    {_id(before)} --> {_id(after)}: {', '.join(labels)}")
     return "\n".join(lines) + "\n"

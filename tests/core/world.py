@@ -226,18 +226,20 @@ class World:
         everybody = [*((name, process) for process, name in self.alive.items()), *self.past[-2:]]
         if everybody:
             name, process = self.random.choice(everybody)
-            self.tell(self.random.choice([
+            events: list[on.WorkerEvent] = [
                 on.Ready(name, process, "it answered"), on.Ready(name, process, "it answered"),
                 on.Unready(name, process, "it did not answer"), on.Unhealthy(name, process, "it hangs"),
                 on.Unhealthy(name, process, "it hangs", 6), on.Announced(name, process),
                 on.Extended(name, process, Instant(self.now + 7.0)),
-            ]))  # fmt: skip
+            ]  # fmt: skip
+            self.tell(self.random.choice(events))
 
     def speak(self) -> None:
         """Something that no process is named for."""
         if (name := self.any_worker()) is not None:
             why = self.random.choice(["", "it failed"])
-            self.tell(self.random.choice([on.PreStopEnded(name, why), on.PreStopEnded(name, why), on.Forgiven(name)]))
+            events: list[on.WorkerEvent] = [on.PreStopEnded(name, why), on.PreStopEnded(name, why), on.Forgiven(name)]
+            self.tell(self.random.choice(events))
 
     def main_changes(self) -> None:
         """Another process of the tree becomes the main one; what was it before lives on, and nobody cares."""
@@ -258,7 +260,8 @@ class World:
 
     def due(self) -> None:
         service = self.random.choice(SERVICES)
-        self.tell(self.random.choice([on.Due(service), on.Demanded(service, "a connection")]))
+        events: list[on.Event] = [on.Due(service), on.Demanded(service, "a connection")]
+        self.tell(self.random.choice(events))
 
     def roll(self) -> None:
         """Some are restarted in turn; it is rare, for it keeps everybody busy for long."""
