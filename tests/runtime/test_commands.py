@@ -106,7 +106,9 @@ def test_a_user_that_does_not_exist_is_its_outcome(bench: Attended) -> None:
 def test_a_shortage_is_its_outcome(bench: Attended) -> None:
     before = descriptors()
     bench.spawner.failures.append(Failure("clone", 11))
-    assert Running(bench, sh("exit 0")).end().text.endswith("Resource temporarily unavailable (stage clone, EAGAIN)")
+    end = Running(bench, sh("exit 0")).end()
+    assert end.is_success is None
+    assert end.text.endswith("Resource temporarily unavailable (stage clone, EAGAIN)")
     assert_nothing_left(bench, before)
 
 

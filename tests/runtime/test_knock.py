@@ -74,8 +74,8 @@ def server(
         listener.close()
 
 
-def knock(loop: Loop, place: Place, sent: bytes = GET, timeout: Seconds = LONG) -> tuple[bool, str]:
-    told: list[tuple[bool, str]] = []
+def knock(loop: Loop, place: Place, sent: bytes = GET, timeout: Seconds = LONG) -> tuple[bool | None, str]:
+    told: list[tuple[bool | None, str]] = []
     Knock(loop, place, sent, timeout, lambda answer, what: told.append((answer, what)))
     assert told == [], "never from within the constructor"
     begun = loop.now()
@@ -267,7 +267,7 @@ def test_a_connection_to_oneself_is_none(loop: Loop, monkeypatch: pytest.MonkeyP
 
 
 def test_cancelled_is_never_told(loop: Loop) -> None:
-    told: list[bool] = []
+    told: list[bool | None] = []
     with server(lambda _connection: None) as place:
         for turns in range(4):
             one = Knock(loop, place, GET, Seconds(0.05), lambda answer, _what: told.append(answer))
@@ -286,7 +286,7 @@ def test_no_descriptor_for_a_socket(loop: Loop, monkeypatch: pytest.MonkeyPatch)
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(socket, "socket", none)
-    assert knock(loop, Place("", ("127.0.0.1",), 1)) == (False, "too many open files")
+    assert knock(loop, Place("", ("127.0.0.1",), 1)) == (None, "too many open files")
 
 
 PIECES = st.binary(max_size=40) | st.sampled_from(

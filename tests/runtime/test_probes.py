@@ -1,5 +1,6 @@
 """Probes of real workers: what is asked, when, and what the core is told."""
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pidward.core import events as on
 from pidward.core.model import Phase, WorkerName
 from pidward.core.spec import Configuration, LogFormat, LogMode, LogPolicy, Probe, ProbeKind, ServiceSpec
 from pidward.core.units import Seconds
+from pidward.kernel.spawn import Failure
 from pidward.runtime import probes
 from pidward.testing.programs import Barrier, Report, daemons
 from tests.runtime.attended import Attended, attended
@@ -243,6 +245,20 @@ def test_nothing_is_asked_after_the_end(bench: Attended, free_port: int) -> None
         bench.turn_for(0.2)
         with pytest.raises(BlockingIOError):
             listener.accept()
+
+
+def test_what_we_are_short_of_is_no_failure_of_the_worker(bench: Attended) -> None:
+    """It is said once, and asked again."""
+    bench.load(web(alive=execute("exit 0", failures=1), ready=execute("exit 0")))
+    bench.turn_until_phase(Phase.READY)
+    bench.spawner.failures.extend([Failure("clone", errno.EAGAIN)] * 20)
+    bench.turn_until(lambda: not bench.spawner.failures)
+    bench.turn_for(0.1)
+    assert bench.worker.phase is Phase.READY
+    assert bench.worker.restarts == 0
+    said = [row.text for row in bench.store.rows if row.kind == "probe"]
+    assert len(said) == 2, "one for each probe"
+    assert "web/1: exec /bin/sh could not be asked, and that does not count: cannot be run" in said[0]
 
 
 # --- a line of output

@@ -38,14 +38,19 @@ LAST_WAIT = Seconds(2.0)
 """For killed commands to be gone, when the supervisor ends."""
 
 
+class _Short(Exception):
+    """The system is short of something."""
+
+
 class Outcome(NamedTuple):
     """How a command ended.
 
-    is_success: its first process exited with 0 in time.
+    is_success: its first process exited with 0 in time; None: it could not be started for want of something of ours,
+        which says nothing of the worker.
     text: for people: "exited with code 3: no such table".
     """
 
-    is_success: bool
+    is_success: bool | None
     text: str
 
 
@@ -115,9 +120,10 @@ class Command:
         self.is_gone = False
         try:
             self._start(surroundings, name, spec)
-        except (KernelError, PlanError, OSError, ValueError, OverflowError) as error:
-            why = f"cannot be run: {error}"
-            self._loop.call_soon(lambda: self._failed(why))
+        except (PlanError, ValueError, OverflowError) as error:
+            self._fail(False, error)
+        except (KernelError, OSError, _Short) as error:
+            self._fail(None, error)
 
     def cancel(self) -> None:
         """Kill it; nobody wants to know how it ends. Harmless when it has."""
@@ -151,7 +157,7 @@ class Command:
         plan = make_plan(spec, name, places, os.environ)
         (result,) = surroundings.spawner.spawn([surroundings.spawner.prepare(plan)])
         if isinstance(result, Failure):
-            raise ValueError(_explained(spec, result))
+            raise (_Short if result.stage in ("clone", "cgroup") else ValueError)(_explained(spec, result))
         self._started(spec, result)
 
     def _started(self, spec: ServiceSpec, started: Started) -> None:
@@ -190,8 +196,12 @@ class Command:
             self._say(Outcome(status.code == 0, describe(status) + (f": {last}" if last else "")))
         self._await_empty()
 
-    def _failed(self, why: str) -> None:
-        self._say(Outcome(False, why))
+    def _fail(self, is_success: bool | None, error: Exception) -> None:
+        outcome = Outcome(is_success, f"cannot be run: {error}")
+        self._loop.call_soon(lambda: self._failed(outcome))
+
+    def _failed(self, outcome: Outcome) -> None:
+        self._say(outcome)
         self._gone()
 
     def _say(self, outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ Addresses are numbers, so no name server is ever asked.
 import os
 import socket
 from collections.abc import Callable
-from errno import EAGAIN, ECONNREFUSED, EINPROGRESS
+from errno import EADDRNOTAVAIL, EAGAIN, ECONNREFUSED, EINPROGRESS, EMFILE, ENFILE, ENOBUFS, ENOMEM
 
 from pidward.core.probing import Place, status_of
 from pidward.core.units import Instant, Seconds, format_duration
@@ -16,8 +16,11 @@ from pidward.runtime.loop import READ, WRITE, Loop, Timer, Watch
 MAX_LINE = 1024
 """Bytes of an answer in which its status line must end."""
 
-Done = Callable[[bool, str], None]
-"""Told whether the answer is yes, and what happened: "answered 200", "connection refused"."""
+Done = Callable[[bool | None, str], None]
+"""Told whether the answer is yes, and what happened: "answered 200", "connection refused". None: we could not ask."""
+
+_OURS = (EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL)
+"""What we are short of ourselves, descriptors, memory or ports; it says nothing of the worker."""
 
 
 class Knock:
@@ -50,7 +53,7 @@ class Knock:
             self._timer.cancel()
             self._hang_up()
 
-    def _end(self, answer: bool, what: str) -> None:
+    def _end(self, answer: bool | None, what: str) -> None:
         self.cancel()
         self._done(answer, what)
 
@@ -80,20 +83,20 @@ class Knock:
             self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
             number = self._socket.connect_ex(address)
         except OSError as error:
-            self._refused(_reason(error))
+            self._refused(error)
             return
         if number == EAGAIN:  # what connect(2) says of a unix socket
             self._end(answer=False, what="its queue of connections is full")
         elif number in (0, EINPROGRESS):
             self._watch = self._loop.watch(self._socket, WRITE, self._writable)
         else:
-            self._refused(_reason(number))
+            self._refused(OSError(number, os.strerror(number)))
 
-    def _refused(self, why: str) -> None:
+    def _refused(self, why: OSError) -> None:
         if self._hosts:
             self._connect()
         else:
-            self._end(answer=False, what=why)
+            self._end(answer=None if why.errno in _OURS else False, what=_reason(why))
 
     def _writable(self, _events: int) -> None:
         """Connected, or refused; then, there is room for more of the request."""
@@ -101,9 +104,9 @@ class Knock:
         assert self._watch is not None
         number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
-            self._refused(_reason(number))
+            self._refused(OSError(number, os.strerror(number)))
         elif self._is_connected_to_itself(self._socket):
-            self._refused(_reason(ECONNREFUSED))
+            self._refused(OSError(ECONNREFUSED, os.strerror(ECONNREFUSED)))
         elif not self._asks:
             self._end(answer=True, what="accepts connections")
         else:
@@ -161,7 +164,7 @@ def _address(host: str, place: Place) -> tuple[int, str | tuple[str, int] | tupl
     return socket.AF_INET6, (bare, place.port, 0, socket.if_nametoindex(interface) if interface else 0)
 
 
-def _reason(why: OSError | int) -> str:
+def _reason(why: OSError) -> str:
     """What the kernel said, as part of a sentence."""
-    text = os.strerror(why) if isinstance(why, int) else why.strerror or str(why)
+    text = why.strerror or str(why)
     return text[:1].lower() + text[1:]

@@ -38,7 +38,7 @@ MAX_COMMANDS, MAX_CONNECTIONS = 16, 256
 """Looks at a time, of all workers together; others wait for their turn, and their timeout begins with it."""
 
 _ATTENDED = (Phase.RUNNING, Phase.READY)
-_Answer = Callable[[bool, str], None]
+_Answer = Callable[[bool | None, str], None]
 
 
 class _Look(Protocol):
@@ -131,6 +131,7 @@ class Probes:
             self._surroundings, turns, probe, standing,
             _asker(self._surroundings, name, spec, probe, purpose),
             lambda says, why: tell(name, process, says, why),
+            lambda text: self._surroundings.note("probe", name, f"{name}: {text}"),
             spread=crc32(f"{purpose} {name}".encode()) / 2**32,
         )  # fmt: skip
 
@@ -199,11 +200,12 @@ class _Questioner:
 
     def __init__(
         self, surroundings: Surroundings, turns: _Turns, probe: Probe, standing: Standing,
-        ask: Callable[[_Answer], _Look], tell: Callable[[bool, str], None], spread: float,
+        ask: Callable[[_Answer], _Look], tell: Callable[[bool, str], None], note: Callable[[str], None], spread: float,
     ) -> None:  # fmt: skip
         self._loop, self._turns, self._probe, self._standing = surroundings.loop, turns, probe, standing
-        self._ask, self._tell, self._spread = ask, tell, spread
+        self._ask, self._tell, self._note, self._spread = ask, tell, note, spread
         self._is_over = self._has_turn = False
+        self._was_asked = True
         self._look: _Look | None = None
         self._asked = self._loop.now()
         self._timer: Timer = self._loop.call_at(first_look(probe, self._asked), self._due)
@@ -238,19 +240,32 @@ class _Questioner:
             self._has_turn = False
             self._turns.give_back()
 
-    def _answered(self, answer: bool, what: str) -> None:
+    def _answered(self, answer: bool | None, what: str) -> None:
         if self._is_over:
             return
         self._end_turn()
+        if answer is None:
+            self._not_asked(what)
+        else:
+            self._was_asked = True
+            self._count(answer, what)
+        if not self._is_over:  # it may be that nobody asks any more, because of what was told
+            now = self._loop.now()
+            when = next_look(self._standing, self._probe, self._asked, now, self._spread)
+            self._timer = self._loop.call_at(when, self._due)
+
+    def _count(self, answer: bool, what: str) -> None:
         said = self._standing.says
         self._standing = count(self._standing, self._probe, answer)
         if self._standing.says is not said:
             times = "" if self._probe.failures == 1 else f" {self._probe.failures} times"
             self._tell(self._standing.says, f"{describe(self._probe)} {what if answer else f'failed{times}: {what}'}")
-        if not self._is_over:  # it may be that nobody asks any more, because of what was told
-            now = self._loop.now()
-            when = next_look(self._standing, self._probe, self._asked, now, self._spread)
-            self._timer = self._loop.call_at(when, self._due)
+
+    def _not_asked(self, why: str) -> None:
+        """It is we who are short of something: the worker is not judged by that, and it is said once."""
+        if self._was_asked:
+            self._was_asked = False
+            self._note(f"{describe(self._probe)} could not be asked, and that does not count: {why}")
 
 
 def describe(probe: Probe) -> str:
@@ -286,5 +301,5 @@ def _asker(
     return lambda answered: Knock(surroundings.loop, place, sent, probe.timeout, answered)
 
 
-def _as_answer(end: Outcome) -> tuple[bool, str]:
+def _as_answer(end: Outcome) -> tuple[bool | None, str]:
     return end.is_success, end.text
