@@ -19,6 +19,7 @@ RUNGS = {
     "walk": "cgroup2,cgroup1",
     "python": "native",
     "old": "scm_pidfd,pidfd_info",
+    "older": "scm_pidfd,pidfd_info,pidfs",
 }
 BY_NOTIFY = {"notify": True}
 
@@ -34,6 +35,11 @@ def need(program: str) -> str:
     if found is None:
         pytest.skip(f"needs {program}")
     return found
+
+
+def need_names(mask: str) -> None:
+    if "pidfs" in mask:
+        pytest.skip("needs pidfs, to hold a process by its name")
 
 
 def wait_status(rig: Rig, worker: str, fits: Callable[[str], bool]) -> None:
@@ -122,6 +128,33 @@ def test_a_way_that_is_closed_is_told(rig: Rig) -> None:
     assert f"{rig.base} is closed to others; choose another runtime_dir" in event["text"]
 
 
+def test_a_newline_on_a_descriptor(rig: Rig, mask: str) -> None:
+    rig.configure(service("web", ["sh", "-c", "echo >&5; exec 5>&-; exec sleep infinity"], ready={"fd": 5}))
+    rig.up(mask=mask)
+    rig.wait("web/1", "running")
+    rig.wait("web/1", "ready", "a newline on descriptor 5")
+    assert rig.cli("restart", "web").status == 0
+    rig.wait("web/1", "ready", "a newline on descriptor 5")
+
+
+def test_a_flood_of_one_holds_up_nobody(rig: Rig) -> None:
+    """Others become ready, and commands are answered, while one worker says what it can."""
+    flood = (
+        "import os, socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "s.connect(os.environ['NOTIFY_SOCKET'])\n"
+        "while True: s.send(b'STATUS=flood\\nERRNO=1\\nMAINPID=1')"
+    )
+    notify = need("systemd-notify")
+    quiet = service("web", ["sh", "-c", f"{notify} --ready; exec sleep infinity"], ready=BY_NOTIFY)
+    rig.configure(service("loud", [sys.executable, "-I", "-S", "-c", flood], notify=True), quiet)
+    rig.up()
+    wait_status(rig, "loud/1", lambda text: text == "flood")
+    for _ in range(3):
+        assert rig.cli("restart", "web", "--no-wait").status == 0
+        rig.wait("web/1", "ready", "READY=1")
+    assert rig.cli("stop", "loud").status == 0
+
+
 # --- daemons
 
 
@@ -153,6 +186,7 @@ def main_of(rig: Rig, worker: str) -> str:
 def test_nginx_as_a_daemon(rig: Rig, mask: str) -> None:
     if mask == RUNGS["walk"]:
         pytest.skip("needs a cgroup: nginx writes its title over the mark in its environment")
+    need_names(mask)
     rig.configure(service("web", nginx(rig), type="forking", pid_file=f"{rig.base}/nginx.pid"))
     rig.up(mask=mask)
     with rig.hold_when_ready("web/1") as main:
@@ -182,6 +216,7 @@ def test_nginx_changes_its_binary(rig: Rig) -> None:
 
 def test_a_daemon_without_a_file(rig: Rig, mask: str) -> None:
     """It forks twice and is found as the only one that stays; how it ends is known, though it is nobody's child."""
+    need_names(mask)
     script = (
         "import os, sys, signal\n"
         "if os.fork(): os._exit(0)\n"
