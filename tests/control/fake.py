@@ -19,7 +19,7 @@ from pidward.core.model import EventRow, ExitStatus, Phase, ProcessId, Source, W
 from pidward.core.spec import MAX_WORKERS
 from pidward.core.units import Instant
 from pidward.kernel.pidfd import Pidfd
-from pidward.runtime.desk import About, NoProcess, NotReloadable, UnknownTarget
+from pidward.runtime.desk import About, Member, NoProcess, NotReloadable, UnknownTarget
 from pidward.runtime.loop import READ, Loop
 
 SERVICES = {"web": 2, "db": 1, "slow": 1, "bad": 1, "loop": 1, "off": 1}
@@ -29,6 +29,17 @@ def own_process() -> ProcessId:
     """The test process itself: a worker that surely lives."""
     with Pidfd.own() as own:
         return own.id
+
+
+def members_of(worker: str, main: ProcessId) -> list[Member]:
+    """A main process with a child and a grandchild, and somebody who got away."""
+    first, second, third = (f"{main.pid + n}:{main.inode + n}" for n in (1, 2, 3))
+    return [
+        Member(worker, str(main), 0, True, "", "S", "serve", "serve --now"),
+        Member(worker, first, main.pid, False, "", "S", "helper", "helper\x1b[31m one"),
+        Member(worker, second, main.pid + 1, False, "", "Z", "gone", ""),
+        Member(worker, third, 0, False, "left its parent", "S", "daemon", "daemon"),
+    ]
 
 
 class FakeDesk:
@@ -42,6 +53,7 @@ class FakeDesk:
         self.trouble: tuple[str, ...] = ()
         self.empty: tuple[str, ...] = ()  # services with workers = 0
         self.state_dir = ""
+        self.is_blind = False  # nobody can tell the processes of workers
         self.reload_error: Exception | None = None
         self.on_shutdown: Callable[[], None] = loop.stop
         self.workers: dict[WorkerName, Worker] = {}
@@ -176,6 +188,16 @@ class FakeDesk:
             raise NoProcess(f"{name} has no process to signal")
         self.asked.append(("signal", str(name), number, whole_tree, by))
         return process
+
+    def look(self, names: Sequence[WorkerName], done: Callable[[list[Member] | None], None]) -> Callable[[], None]:
+        def told() -> None:
+            found = []
+            for name in names:
+                if (process := self.workers[name].process) is not None:
+                    found += members_of(str(name), process)
+            done(None if self.is_blind else found)
+
+        return self.loop.call_at(self.loop.now(), told).cancel
 
     def events(self, since: int, limit: int) -> list[EventRow]:
         rows = self.history[since:] if since < 0 else [row for row in self.history if row.seq > since]

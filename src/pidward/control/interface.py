@@ -61,6 +61,22 @@ type Change (service: string, consequence: string, detail: string)
 # A process that a signal was sent to.
 type Signalled (worker: string, process: string)
 
+# One process of a worker. parent is the number of one that belongs to it, too. main: the one that is supervised.
+# escaped says how it got away: "left its parent" is not below the main process any more, "left the cgroup" has moved
+# itself out and was known by its environment or its parent. state is the letter of proc(5), name the kernel's own.
+type Member (
+  process: string,
+  parent: ?int,
+  main: bool,
+  escaped: ?string,
+  state: string,
+  name: string,
+  command: string
+)
+
+# All processes of one worker, the main process first.
+type WorkerTree (worker: string, processes: []Member)
+
 # Something that happened. wall is in seconds since 1970, for display only; order is by seq, which only rises.
 type Event (seq: int, wall: float, kind: string, worker: string, text: string, data: object)
 
@@ -70,6 +86,9 @@ method Status(targets: ?[]string) -> (workers: []Worker, without_workers: []stri
 # The same for a screen, cheap to make and to read: a line a worker, tabs between name, phase, PID:INODE, uptime,
 # restarts, last exit, reason, and 1 or 0 for as_wanted; "-" stands for nothing. trouble is the supervisor's.
 method Table(targets: ?[]string) -> (table: string, without_workers: []string, trouble: []string)
+
+# The processes of workers, as procfs and the cgroups show them.
+method Tree(targets: ?[]string) -> (trees: []WorkerTree)
 
 # Want workers up. With wait the reply comes when each has got there or cannot; with more as well, each as soon as it
 # is known, in replies of its own. timeout bounds the waiting.

@@ -12,12 +12,12 @@ from pidward.control.following import Follower
 from pidward.control.goals import Goal
 from pidward.control.interface import DESCRIPTIONS, VARLINK_NAME, Refusal, check_call, invalid, refused
 from pidward.control.protocol import Call
-from pidward.control.views import show_about, show_event, show_row, show_worker
+from pidward.control.views import show_about, show_event, show_row, show_trees, show_worker
 from pidward.control.waiting import Waiting, result_of
 from pidward.core.model import Worker, WorkerName
 from pidward.core.signals import SIGKILL, parse_signal
 from pidward.core.units import Instant
-from pidward.runtime.desk import Desk, EventRow, NoProcess, UnknownTarget
+from pidward.runtime.desk import Desk, EventRow, Member, NoProcess, UnknownTarget
 from pidward.runtime.loop import Loop
 
 MAX_EVENTS = 1000
@@ -90,6 +90,19 @@ class Service:
         table = "".join([show_row(worker, now) for worker in self._workers(targets or ())])
         without = self._desk.without_workers(targets or ())
         return {"table": table, "without_workers": without, "trouble": list(self._desk.about().trouble)}
+
+    def Tree(self, talk: Conversation, targets: list[str] | None = None) -> Parameters | None:  # noqa: N802
+        """The processes of workers, as soon as somebody has looked."""
+        names = self._desk.resolve(targets or ())
+
+        def done(members: list[Member] | None) -> None:
+            if members is None:
+                talk.fail(refused("Refused", reason="nobody could tell the processes in time"))
+            else:
+                talk.answer({"trees": show_trees(names, members)})
+
+        talk.on_gone = self._desk.look(names, done)
+        return None
 
     def About(self, _talk: Conversation) -> Parameters:  # noqa: N802
         """The supervisor alone."""

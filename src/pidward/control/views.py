@@ -1,10 +1,12 @@
 """Workers, events and the supervisor as the interface shows them. Pure."""
 
+from collections.abc import Sequence
+
 from pidward.control.goals import is_as_wanted
-from pidward.core.model import ExitStatus, ProcessId, Worker
+from pidward.core.model import ExitStatus, ProcessId, Worker, WorkerName
 from pidward.core.signals import signal_name
 from pidward.core.units import format_duration
-from pidward.runtime.desk import About, EventRow
+from pidward.runtime.desk import About, EventRow, Member
 
 _BREAKS = str.maketrans("\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", " " * 11)
 
@@ -76,6 +78,17 @@ def show_about(about: About) -> dict[str, object]:
         "trouble": list(about.trouble),
         "state_dir": about.state_dir,
     }
+
+
+def show_trees(names: Sequence[WorkerName], members: Sequence[Member]) -> list[dict[str, object]]:
+    """The interface's WorkerTrees, one for each of the workers."""
+    processes: dict[str, list[dict[str, object]]] = {str(name): [] for name in names}
+    for one in members:
+        processes[one.worker].append({
+            "process": one.process, "parent": one.parent or None, "main": one.is_main, "escaped": one.escaped or None,
+            "state": one.state, "name": one.name, "command": one.command,
+        })  # fmt: skip
+    return [{"worker": worker, "processes": found} for worker, found in processes.items()]
 
 
 def show_process(process: ProcessId | None) -> str | None:

@@ -10,7 +10,7 @@ from pidward.core.signals import signal_name
 from pidward.core.spec import Configuration
 from pidward.kernel.errors import Gone
 from pidward.kernel.pidfd import Pidfd
-from pidward.runtime.desk import About, NoProcess, NotReloadable, UnknownTarget
+from pidward.runtime.desk import About, Member, NoProcess, NotReloadable, UnknownTarget
 from pidward.runtime.loop import Loop
 from pidward.runtime.reloading import reload_worker
 from pidward.runtime.supervise import Supervision
@@ -154,6 +154,13 @@ class Answers:
         what = f"{signal_name(number)} to {'the whole tree of ' if whole_tree else ''}{name} ({process}), by {by}"
         self._supervision.note("signal", name, what, signal=number, process=str(process), tree=whole_tree, by=by)
         return process
+
+    def look(self, names: Sequence[WorkerName], done: Callable[[list[Member] | None], None]) -> Callable[[], None]:
+        """Send somebody to look at the processes of workers."""
+        from pidward.runtime.lookout import Look, asked_of  # noqa: PLC0415 - few ever ask
+
+        surroundings = self._supervision.attendants.surroundings
+        return Look(surroundings, [asked_of(surroundings, name) for name in names], done).cancel
 
     def events(self, since: int, limit: int) -> list[EventRow]:
         """Remembered events, oldest first."""

@@ -10,7 +10,7 @@ from pidward.core.change import Change
 from pidward.core.health import Health
 from pidward.core.model import EventRow, ProcessId, Worker, WorkerName
 
-__all__ = ["About", "Desk", "EventRow", "NoProcess", "NotReloadable", "UnknownTarget"]
+__all__ = ["About", "Desk", "EventRow", "Member", "NoProcess", "NotReloadable", "UnknownTarget"]
 
 
 class UnknownTarget(Exception):
@@ -40,6 +40,24 @@ class About(NamedTuple):
     uptime: float  # seconds
     trouble: tuple[str, ...]  # what is degraded now, in sentences; empty: nothing
     state_dir: str = ""  # where the record, the spools and the logs are
+
+
+class Member(NamedTuple):
+    """One process of a worker.
+
+    parent: the number of a parent that is a member, too; or 0.
+    escaped: how it got away from its main process or its cgroup; empty: it did not.
+    state, name: as in /proc/PID/stat.
+    """
+
+    worker: str
+    process: str  # PID:INODE
+    parent: int
+    is_main: bool
+    escaped: str
+    state: str
+    name: str
+    command: str
 
 
 class Desk(Protocol):
@@ -91,6 +109,14 @@ class Desk(Protocol):
 
     def signal(self, name: WorkerName, number: int, by: str, whole_tree: bool = False) -> ProcessId:
         """Send a signal through the worker's pidfd now. Raises NoProcess, and kernel.errors.KernelError as it is."""
+
+    def look(self, names: Sequence[WorkerName], done: Callable[[list[Member] | None], None]) -> Callable[[], None]:
+        """Find all processes of workers, and call ``done`` in a later turn; with None when that took too long.
+
+        Returns:
+            to be called when nobody wants to know any more; harmless afterwards. Raises ValueError when too many ask,
+            and KernelError, OSError when nobody can be sent to look.
+        """
 
     def events(self, since: int, limit: int) -> list[EventRow]:
         """Remembered events with seq > since, oldest first; with since < 0 the newest ``-since``."""
