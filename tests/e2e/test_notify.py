@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pidward.kernel.procfs import children
 from tests.e2e.rig import Rig, ends, eventually, service
 
 RUNGS = {
@@ -204,6 +205,7 @@ def test_nginx_changes_its_binary(rig: Rig) -> None:
     rig.configure(service("web", nginx(rig), type="forking", pid_file=f"{rig.base}/nginx.pid"))
     rig.up()
     with rig.hold_when_ready("web/1") as old:
+        eventually(lambda: bool(children(old)))  # from then on it minds signals; an earlier one waits for another
         old.signal(signal.SIGUSR2)
         eventually(lambda: number(rig.base / "nginx.pid") not in ("", str(old.id.pid)))
         assert main_of(rig, "web/1") == str(old.id.pid)
