@@ -5,7 +5,7 @@ import re
 import resource
 import signal
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -235,13 +235,27 @@ def _umask() -> int:
     return int(re.findall(r"Umask:\s+([0-7]+)", Path("/proc/self/status").read_text())[0], 8)
 
 
-def test_own_streams_can_be_shared_as_they_are(launcher: Launcher, tmp_path: Path) -> None:
-    """The very same open file, so that its offset moves for all who write to it."""
-    with (tmp_path / "out").open("w+b", buffering=0) as out:
-        out.write(b"before ")
-        both = ((1, out.fileno()), (2, out.fileno()))
-        plan = shell("printf 'in'; printf 'side' >&2")._replace(stdout=b"", stderr=b"", descriptors=both)
-        launcher.end_of(launcher.run(plan))
-        out.write(b" after")
-        out.seek(0)
-        assert out.read() == b"before inside after"
+@pytest.mark.parametrize("shared", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)])
+def test_streams_can_be_shared_as_they_are(launcher: Launcher, tmp_path: Path, shared: tuple[int, ...]) -> None:
+    """The very same open files, so that their offsets move for all who use them."""
+    paths = [tmp_path / name for name in ("in", "out", "err")]
+    for path in paths:
+        path.write_text("before ")
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("r+b", buffering=0)) for path in paths]
+        for file in files:
+            file.seek(0, os.SEEK_END)
+        files[0].write(b"question\n")
+        files[0].seek(len("before "))
+        given = {
+            name: b"" if number in shared else bytes(paths[number])
+            for number, name in enumerate(("stdin", "stdout", "stderr"))
+        }
+        plan = shell("read word; printf %s $word; printf 'fault' >&2; ls /proc/self/fd >&2", **given)
+        plan = plan._replace(descriptors=tuple((number, files[number].fileno()) for number in shared))
+        assert launcher.end_of(launcher.run(plan)).code == 0
+        for number in set(shared) - {0}:
+            files[number].write(b" after")
+    asked = "question" if 0 in shared else "beforequestion"  # printf joins the two words
+    assert paths[1].read_text() == f"before {asked}" + " after" * (1 in shared)
+    assert paths[2].read_text() == "before fault0\n1\n2\n3\n" + " after" * (2 in shared)

@@ -135,7 +135,7 @@ def run(options: Options) -> do.Finish:
         if viewer is not None:
             viewer.close()
         supervision.note("supervisor", None, f"pidward ended: {ending.finish.reason}")
-        return ending.finish
+        return _with_status(ending.finish, supervision) if options.forwards else ending.finish
 
 
 class Troubles:
@@ -170,6 +170,12 @@ class Ending:
         self.finish = finish
         self._loop.call_at(Instant(self._loop.now() + DRAIN_TIME), self._loop.stop)
         self._pump.drain(self._loop.stop)
+
+
+def _with_status(finish: do.Finish, supervision: Supervision) -> do.Finish:
+    """Of the one command there is, also when it was us who were told to end: who runs it wants to know how it ended."""
+    ends = [worker.last_exit for worker in supervision.core.workers.values()]
+    return finish._replace(status=ends[0]) if finish.status is None and len(ends) == 1 else finish
 
 
 def _make_spawner(trees: Trees) -> Spawner:
