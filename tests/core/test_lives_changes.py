@@ -294,3 +294,99 @@ def test_many_services_that_leave_at_once_cost_no_more_each():
     assert list(life.core.workers) == [name("s0/1")]
     with pytest.raises(KeyError):
         life.core.spec(name("s1/1"))
+
+
+# --- what is written
+
+
+def story(life: Simulation, since: float) -> list[str]:
+    return [
+        f"{r.worker} {r.after.value if r.after else 'gone'}: {r.reason}" for t, r in life.records if t - 1000 >= since
+    ]
+
+
+def test_the_story_of_a_scale():
+    life = Simulation(service(), behave=lambda _n, _s: Behaviour(heeds_stop=5)).until(5)
+    scale(scale(life, 2), 1)
+    scale(life, 2).until(20)
+    scale(life, 1).until(30)
+    assert story(life, 5) == [
+        "web/2 starting: started by anna",
+        "web/2 stopping: stopped by anna",
+        "web/2 stopping: stopped by anna; will start again (anna)",
+        "web/2 starting: stopped by anna; will start again (anna); killed by SIGTERM",
+        "web/2 ready: the program runs",
+        "web/2 stopping: stopped by anna",
+        "web/2 stopped: stopped by anna; killed by SIGTERM",
+        "web/2 gone: no longer in the configuration",
+    ]
+
+
+def test_the_story_of_a_reload():
+    wait = job("wait", schedule=None, on_demand=True)
+    life = Simulation(service(), service("old"), wait).until(5)
+    changed_web = ServiceSpec("web", Execution(("web", "-v")))
+    reload(life, changed_web, job("wait"), service("off", autostart=False)).until(6)
+    assert story(life, 5) == [
+        "web/1 stopping: restarted by anna",
+        "off/1 stopped: autostart is off",
+        "old/1 stopping: stopped by anna",
+        "wait/1 starting: started by anna",
+        "web/1 starting: restarted by anna; killed by SIGTERM",
+        "old/1 stopped: stopped by anna; killed by SIGTERM",
+        "old/1 gone: no longer in the configuration",
+        "wait/1 running: the job runs",
+        "web/1 ready: the program runs",
+    ]
+
+
+def test_a_scale_wakes_nothing_that_was_stopped():
+    life = Simulation(service("web", "db"), service("db")).until(5)
+    stop(life, "db/1").until(6)
+    shows(scale(life, 2).until(7), web=["ready", "waiting"], db="stopped")
+    shows(
+        reload(life, service("web", "db", autostart=False), service("db")).until(8),
+        web=["ready", "waiting"],
+        db="stopped",
+    )
+
+
+def test_the_rest_is_restarted_though_one_is_done():
+    keys = {"restart": ONCE}
+    life = Simulation(
+        service(workers=2, **keys),
+        behave=lambda n, _s: Behaviour(lives=1 if n.number == 1 else None, ends=exited(0)),
+    ).until(5)  # fmt: skip
+    reload(life, ServiceSpec("web", Execution(("web", "-v")), workers=2, restart=ONCE)).until(6)
+    assert life.starts("web/2") == [0, 5]
+    shows(life, web=["completed", "ready"])
+
+
+def test_a_changed_probe_of_another_service_moves_nobody():
+    life = Simulation(service(ready=NOTIFY), service("z")).until(5)
+    before = life.worker("web/1")
+    reload(life, service(ready=NOTIFY), service("z", autostart=False)).until(6)
+    assert life.worker("web/1") == before
+
+
+def test_starting_one_that_leaves_brings_nothing():
+    life = Simulation(service("web", "db"), service("db"), behave=by_name(web=Behaviour(heeds_stop=9))).until(5)
+    reload(life, service("db")).until(6)
+    stop(life, "db/1").until(7)
+    shows(start(life, "web/1").until(8), db="stopped", web="stopping")
+
+
+def test_a_stop_of_several_takes_the_roll_from_them():
+    life = roll(stop(slow(), "web/3").until(51)).until(55)
+    life.tell(on.StopsAsked((name("web/3"),), "anna"))
+    life.until(200)
+    shows(life, web=["ready", "ready", "stopped", "ready"])
+
+
+def test_a_roll_of_one_that_fails_leaves_nobody_behind():
+    life = Simulation(
+        service(workers=2, restart=ONCE), behave=lambda _n, s: Behaviour(cannot_start="no" if s else "")
+    ).until(5)
+    life.tell(on.RollAsked((name("web/1"),), "anna"))
+    life.until(6)
+    assert life.notes == ["the rolling restart by anna ends with web/1, failed: no; the restart policy is never"]

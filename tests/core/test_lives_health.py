@@ -306,7 +306,8 @@ def test_a_daemon_whose_main_process_is_not_known_is_stopped_by_its_tree(tree: T
     ).until(2)
     actions = life.core.step(on.StopAsked(WEB, "anna"), life.now)
     assert actions[1:] == [do.Kill(WEB, None, whole_tree=True)]
-    life.tell(on.TreeEmptied(WEB))
+    life._perform(actions)
+    life.until(3)
     shows(life, web="stopped")
 
 

@@ -74,7 +74,7 @@ class Simulation:
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order, self._inodes = count(), count(1)
         self._free_pids = [2, 3]
-        self._timers: dict[WorkerName, Instant] = {}
+        self._phases: dict[WorkerName, Phase | None] = {}
         configuration = Configuration(services, groups=tuple(groups))
         self._perform(list(self.core.load(configuration, wishes or {}, self.now, only)))
 
@@ -115,8 +115,7 @@ class Simulation:
         for action in actions:
             match action:
                 case do.Record():
-                    self.records.append((self.now, action))
-                    self._set_timer(action.worker)
+                    self._remember(action)
                 case do.Spawn():
                     self._at(self.now, lambda a=action: self._spawn(a.worker))  # type: ignore[misc]
                 case do.Signal():
@@ -132,6 +131,16 @@ class Simulation:
                     self.finished = action
                 case do.StopAll():
                     raise AssertionError("the core obeys StopAll itself")
+
+    def _remember(self, record: do.Record) -> None:
+        """Nothing happens without a record, and none without its reason."""
+        assert record.before is self._phases.get(record.worker), f"a transition before {record} was not recorded"
+        assert record.reason, record
+        assert "None" not in record.reason, f"a reason is missing in {record}"
+        assert isinstance(record.wanted, Wanted), record
+        self._phases[record.worker] = record.after
+        self.records.append((self.now, record))
+        self._set_timer(record.worker)
 
     def _at(self, when: float, call: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (when, next(self._order), call))
