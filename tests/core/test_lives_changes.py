@@ -3,9 +3,10 @@
 import pytest
 
 from pidward.core import events as on
-from pidward.core.actions import Finish
+from pidward.core.actions import Finish, Kill, Record
 from pidward.core.model import Phase
 from pidward.core.spec import MAX_WORKERS, Configuration, Essential, Execution, Exhausted, ServiceSpec
+from pidward.core.units import Instant
 from pidward.testing.simulation import Behaviour, Simulation, exited, killed
 
 from .script import NOTIFY, ONCE, by_name, job, name, order, policy, process, reload, service, shows, start, stop
@@ -390,3 +391,17 @@ def test_a_roll_of_one_that_fails_leaves_nobody_behind():
     life.tell(on.RollAsked((name("web/1"),), "anna"))
     life.until(6)
     assert life.notes == ["the rolling restart by anna ends with web/1, failed: no; the restart policy is never"]
+
+
+def test_a_kill_is_repeated_until_it_is_answered():
+    life = Simulation(service()).until(5)
+    mine = process(life, "web/1")
+    actions = life.core.step(on.StopAsked(name("web/1"), "anna", at_once=True), life.now)
+    assert actions[1:] == [Kill(name("web/1"), mine, whole_tree=True)]
+    assert life.worker("web/1").until == 1010.0
+    assert life.core.step(on.Elapsed(name("web/1")), Instant(1011.0)) == [Kill(name("web/1"), mine, whole_tree=True)]
+    assert life.worker("web/1").until == 1016.0
+    status = killed(9)
+    [record] = life.core.step(on.Exited(name("web/1"), mine, status), Instant(1012.0))
+    assert isinstance(record, Record)
+    assert (record.after, record.exit) == (Phase.STOPPED, status)

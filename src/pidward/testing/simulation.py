@@ -138,6 +138,13 @@ class Simulation:
         assert record.reason, record
         assert "None" not in record.reason, f"a reason is missing in {record}"
         assert isinstance(record.wanted, Wanted), record
+        worker = self.core.workers.get(record.worker)
+        if worker is not None and worker.phase is record.after:
+            assert isinstance(worker.since, float), worker
+            assert worker.held is (worker.held and worker.phase is Phase.WAITING), worker
+            assert worker.phase.has_process or worker.process is None, worker
+            ends = record.before is not None and record.before.has_process and not worker.phase.has_process
+            assert record.exit == worker.last_exit or not ends, f"{record} does not say how it ended"
         self._phases[record.worker] = record.after
         self.records.append((self.now, record))
         self._set_timer(record.worker)
