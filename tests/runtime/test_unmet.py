@@ -1,6 +1,7 @@
 """What a configuration names and this machine does not have."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from pidward.core.spec import Execution, ServiceSpec
 from pidward.runtime.unmet import unmet
 
 
-def service(command: str, **keys: object) -> ServiceSpec:
+def service(command: str, **keys: Any) -> ServiceSpec:
     return ServiceSpec(name="web", execution=Execution(command=(command,))._replace(**keys))
 
 
