@@ -207,7 +207,8 @@ def test_not_ours_to_signal(stranger: Pidfd) -> None:
 def test_a_rolling_restart_takes_a_step(supervisor: Supervisor) -> None:
     assert supervisor.run("restart", "web", "--rolling").status == 0
     assert supervisor.run("restart", "web", "--rolling", "2").status == 0
-    assert [(what, step) for what, _, _, step in supervisor.desk.asked] == [("roll", 1), ("roll", 2)]
+    assert supervisor.run("restart", "--rolling", "web").status == 0
+    assert [(what, step) for what, _, _, step in supervisor.desk.asked] == [("roll", 1), ("roll", 2), ("roll", 1)]
     refused = supervisor.run("restart", "web", "--rolling", "0")
     assert (refused.status, "at least 1 worker" in refused.err) == (2, True)
 

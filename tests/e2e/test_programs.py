@@ -20,9 +20,7 @@ import pytest
 from tests.e2e.rig import Rig, ends
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "programs.md"
-SECTIONS = {
-    name: text for name, text in re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-}
+SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL))
 FILE = re.compile(r"^`(/\S+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOML = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 USER = re.compile(r'^user = "([\w-]+)"\n', re.MULTILINE)
@@ -177,12 +175,21 @@ def test_postgresql(rig: Rig) -> None:
     data = example.directory("/var/lib/postgresql/main", "postgres")
     sockets = example.directory("/run/postgresql", "postgres")
     rights = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-    initdb = [programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"]
+    initdb: list[str | Path] = [programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"]
     subprocess.run(initdb, check=True, capture_output=True, cwd="/", **rights)  # type: ignore[call-overload]
     example.up("postgres")
 
     def query() -> None:
-        argv = [programs / "psql", "-h", sockets, "-p", str(example.ports["5432"]), "-U", "postgres", "-Atc"]
+        argv: list[str | Path] = [
+            programs / "psql",
+            "-h",
+            sockets,
+            "-p",
+            str(example.ports["5432"]),
+            "-U",
+            "postgres",
+            "-Atc",
+        ]
         done = subprocess.run([*argv, "select 6 * 7"], capture_output=True, text=True, cwd="/", check=False)
         assert (done.stdout, done.stderr) == ("42\n", "")
 

@@ -24,7 +24,7 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="all services of the configuration")
     if parser.prog.endswith(" restart"):
         parser.add_argument(
-            "--rolling", nargs="?", type=int, const=1, metavar="N",
+            "--rolling", nargs="?", const="1", metavar="N",
             help="replace N workers at a time (default: 1), each ready before the next; stop at the first that fails",
         )  # fmt: skip
     parser.add_argument("--no-wait", action="store_true", help="return as soon as the supervisor has taken the request")
@@ -36,17 +36,20 @@ def options(parser: ArgumentParser) -> None:
 
 def run(here: Here, given: Any) -> int:
     """Ask, wait, tell."""
+    rolling = getattr(given, "rolling", None)
+    if rolling is not None and not rolling.isdecimal():  # `restart --rolling web`: the word is a name
+        given.targets.insert(0, rolling)
+        rolling = "1"
     if bool(given.targets) == given.all:
         raise Failure(USAGE, f"{given.command}: name services or workers, or say --all (but not both)")
     timeout = timeout_of(given.timeout)
     asked: dict[str, object] = {"targets": given.targets}
     if not given.no_wait:
         asked |= {"wait": True, "timeout": timeout}
-    rolling = getattr(given, "rolling", None)
     if rolling is not None:
-        if rolling < 1:
+        if int(rolling) < 1:
             raise Failure(USAGE, f"--rolling: at least 1 worker at a time, not {rolling}")
-        asked["rolling"] = rolling
+        asked["rolling"] = int(rolling)
     with Asking(here) as client:
         answer = client.call("Table", {"targets": given.targets})
         results = ask(here, client, METHODS[given.command], asked, timeout)
