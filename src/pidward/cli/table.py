@@ -21,6 +21,7 @@ COMMANDS = {
     "signal": ("signal", "send a signal to workers, or to any process, through its pidfd"),
     "kill": ("kill", "send SIGKILL to workers, their whole trees, or any process"),
     "logs": ("logs", "show what workers wrote to stdout and stderr"),
+    "top": ("top", "watch workers live: processor time, memory, pressure, restarts"),
     "tree": ("tree", "show all processes of workers as a tree, with those that got away marked"),
     "events": ("events", "show what happened: starts, exits and their causes, restarts and their reasons"),
     "check": ("check", "find every mistake in a configuration file"),

@@ -64,6 +64,18 @@ class Client:
         """Disconnect; harmless when done already."""
         self._socket.close()
 
+    def fileno(self) -> int:
+        """The descriptor, to wait with others until something comes; it stays the client's."""
+        return self._socket.fileno()
+
+    def has_news(self) -> bool:
+        """Something has come that ``stream`` has not yielded yet, or the supervisor has left."""
+        from select import poll  # noqa: PLC0415 - only for those who follow
+
+        waiting = poll()
+        waiting.register(self._socket)
+        return not self._inbox.is_empty or any(events & 1 for _, events in waiting.poll(0))  # POLLIN, also at the end
+
     def call(self, method: str, parameters: dict[str, object], patience: float | None = PATIENCE) -> dict[str, object]:
         """Ask and wait for the one answer.
 
