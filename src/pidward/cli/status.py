@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pidward.cli.here import Here
+    from pidward.control.client import Client
 
 HEADER = ["WORKER", "PHASE", "READY", "PID:INODE", "UPTIME", "RESTARTS", "RSS", "LAST EXIT", "REASON"]
 _PHASE, _RIGHT = 1, (4, 5, 6)
@@ -22,15 +23,27 @@ _PHASE, _RIGHT = 1, (4, 5, 6)
 def options(parser: "ArgumentParser") -> None:
     """Add the arguments."""
     parser.add_argument("targets", nargs="*", metavar="SERVICE", help="services or workers, like web/2 (default: all)")
-    parser.epilog = "exit status: 0 all is as wanted, 3 something is not, 7 no supervisor runs"
+    parser.add_argument("--watch", action="store_true", help="show it again whenever something happens; ^C ends it")
+    parser.epilog = "exit status: 0 all is as wanted (or --watch was ended), 3 something is not, 7 no supervisor runs"
 
 
 def run(here: "Here", given: "Any") -> int:
     """Show workers. 3 when something is not as wanted."""
+    if given.watch:
+        from pidward.cli.watching import watch
+
+        return watch(here, given.targets, show)
     with Asking(here) as client:
-        if here.json:
-            return _print_json(client.call("Status", {"targets": given.targets}))
-        answer = client.call("Table", {"targets": given.targets})
+        text, is_as_wanted = show(here, client, given.targets)
+    sys.stdout.write(text)
+    return OK if is_as_wanted else NOT_RUNNING
+
+
+def show(here: "Here", client: "Client", targets: list[str]) -> tuple[str, bool]:
+    """The page or the document as it is now, and whether all is as wanted."""
+    if here.json:
+        return _document(client.call("Status", {"targets": targets}))
+    answer = client.call("Table", {"targets": targets})
     rows = [line.split("\t") for line in str(answer["table"]).splitlines()]
     empty, trouble = answer["without_workers"], answer["trouble"]
     assert isinstance(empty, list)
@@ -39,19 +52,17 @@ def run(here: "Here", given: "Any") -> int:
     if not rows and not notes:
         notes = ["no services are configured"]
     notes += [f"supervisor: {printable(str(sentence))}" for sentence in trouble]
-    sys.stdout.write(_page(rows, notes, here.paints(sys.stdout)))
-    return OK if all(row[-1] == "1" for row in rows) else NOT_RUNNING
+    return _page(rows, notes, here.paints(sys.stdout)), all(row[-1] == "1" for row in rows)
 
 
-def _print_json(answer: dict[str, object]) -> int:
+def _document(answer: dict[str, object]) -> tuple[str, bool]:
     from pidward.control.jsontext import encode
 
     workers = answer["workers"]
     assert isinstance(workers, list)
     for worker in workers:
         worker["rss_bytes"] = None if worker["process"] is None else resident_bytes(worker["process"])
-    print(encode({"schema_version": 1, **answer}))
-    return OK if all(worker["as_wanted"] for worker in workers) else NOT_RUNNING
+    return encode({"schema_version": 1, **answer}) + "\n", all(worker["as_wanted"] for worker in workers)
 
 
 def _page(rows: list[list[str]], notes: list[str], colours: bool) -> str:

@@ -37,7 +37,7 @@ HIDDEN = {"__complete": ("complete", "names for the completion scripts")}
 RAW = frozenset({"run"})
 """Commands that read their words themselves: what they import is kept in memory for good, too."""
 
-LEAN: dict[str, tuple[str, ...]] = {"status": (), "__complete": (), "up": ("detach", "background")}
+LEAN: dict[str, tuple[str, ...]] = {"status": ("watch",), "__complete": (), "up": ("detach", "background")}
 """Commands that are called without argparse when only names and these switches follow.
 
 ``status`` is to be fast, and ``up`` to stay small: what it imports is kept in memory for good.
