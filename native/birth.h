@@ -167,12 +167,18 @@ static void name_ourselves(const struct birth *b)
 }
 
 /* The lowest free number is the right one, as 0, 1 and 2 are opened in order. A FIFO without a partner would stop the
- * child, and us with it, for ever: hence O_NONBLOCK during the open. */
+ * child, and us with it, for ever: hence O_NONBLOCK during the open. A FIFO for output is held as reader, too: should
+ * all other readers die, its writer goes on, and is not ended by SIGPIPE. */
 static long open_stream(const char *path, int flags)
 {
+    struct stat found;
     if (!*path) /* it is one of those that were passed */
         return 0;
     long fd = sys(openat, AT_FDCWD, path, flags | O_NOCTTY | O_NONBLOCK, 0640);
+    if (fd >= 0 && flags & O_WRONLY && sys(fstat, fd, &found) == 0 && S_ISFIFO(found.st_mode)) {
+        sys(close, fd);
+        fd = sys(openat, AT_FDCWD, path, O_RDWR | O_APPEND | O_NOCTTY | O_NONBLOCK, 0);
+    }
     return fd < 0 ? fd : sys(fcntl, fd, F_SETFL, flags & O_APPEND);
 }
 

@@ -89,6 +89,17 @@ def test_stdin_from_a_fifo_does_not_stop_anybody(launcher: Launcher, tmp_path: P
     assert launcher.end_of(started).code == 1  # nobody writes: the end of the file
 
 
+def test_a_writer_outlives_all_other_readers_of_its_fifo(launcher: Launcher, tmp_path: Path) -> None:
+    """Held by us at its start, as by a supervisor that is then killed: it is not ended by SIGPIPE."""
+    fifo, into, ours = _fifo(tmp_path), *os.pipe()
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    plan = shell("read line; echo more; echo more >&2; exit 3", stdout=fifo, stderr=fifo, descriptors=((4, into),))
+    started = launcher.run(plan._replace(argv=(*plan.argv[:2], b"exec <&4; " + plan.argv[2])))
+    for fd in (reader, into, ours):
+        os.close(fd)
+    assert launcher.end_of(started).code == 3
+
+
 def test_streams_block_as_programs_expect(launcher: Launcher, tmp_path: Path) -> None:
     (tmp_path / "in").touch()
     streams = {"stdin": bytes(tmp_path / "in"), "stdout": bytes(tmp_path / "out"), "stderr": bytes(tmp_path / "err")}

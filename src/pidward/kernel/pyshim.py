@@ -10,6 +10,7 @@ import errno
 import marshal
 import os
 import resource
+import stat
 import struct
 import sys
 from collections.abc import Callable, Iterator
@@ -134,10 +135,17 @@ def enter(*directories: bytes) -> None:
 
 
 def open_stream(number: int, path: bytes, flags: int) -> None:
-    """Open on the lowest free number, which is the one; without waiting for a FIFO's other end."""
+    """Open on the lowest free number, which is the one; without waiting for a FIFO's other end.
+
+    A FIFO for output is held as reader, too: should all other readers die, its writer is not ended by SIGPIPE.
+    """
     if not path:  # it is one of those that were passed
         return
-    fd = os.open(path, flags | os.O_NOCTTY | os.O_NONBLOCK, 0o640)
+    flags |= os.O_NOCTTY | os.O_NONBLOCK
+    fd = os.open(path, flags, 0o640)
+    if flags & os.O_WRONLY and stat.S_ISFIFO(os.fstat(fd).st_mode):
+        os.close(fd)
+        fd = os.open(path, flags & ~(os.O_WRONLY | os.O_CREAT) | os.O_RDWR)
     assert fd == number
     os.set_blocking(fd, True)
     os.set_inheritable(fd, True)
