@@ -141,6 +141,15 @@ def test_an_obedient_worker_stops_by_its_signal():
     assert worker.reason == "stopped by anna; killed by SIGTERM"
 
 
+def test_who_stopped_it_first_is_remembered():
+    life = Simulation(service(), behave=always(heeds_stop=2.0)).until(5)
+    life.tell(on.StopAsked(WEB, "anna"))
+    life.tell(on.StopAsked(WEB, "ben"))
+    assert life.until(8).worker("web/1").reason == "stopped by anna; killed by SIGTERM"
+    life.tell(on.StopAsked(WEB, "ben"))
+    assert life.worker("web/1").reason == "stopped by anna; killed by SIGTERM"
+
+
 def test_grace_then_kill():
     life = Simulation(service(stop=StopPolicy(grace=Seconds(3.0))), behave=always(heeds_stop=None)).until(5)
     life.tell(on.StopAsked(WEB, "anna"))

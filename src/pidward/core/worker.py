@@ -48,6 +48,7 @@ from pidward.core.transitions import (
 from pidward.core.units import Instant, format_duration
 
 _SERVING = frozenset({Phase.RUNNING, Phase.READY})
+_STOPPED_BY = "stopped by "
 
 
 def new_worker(name: WorkerName, wanted: Wanted, now: Instant, reason: str = "not started yet") -> Worker:
@@ -299,10 +300,10 @@ def _come_back(worker: Worker, by: str, now: Instant) -> Step:
 def _stop_asked(worker: Worker, spec: ServiceSpec, event: on.StopAsked, now: Instant) -> Step:
     was_wanted = worker.wanted is Wanted.UP
     worker = worker._replace(wanted=Wanted.DOWN, again=False)
-    reason = f"stopped by {event.by}"
+    reason = f"{_STOPPED_BY}{event.by}"
     if not worker.phase.has_process:
-        if worker.phase is Phase.STOPPED and worker.reason == reason:
-            return worker, []
+        if worker.phase is Phase.STOPPED and not was_wanted and worker.reason.startswith(_STOPPED_BY):
+            return worker, []  # who stopped it first stays its reason
         worker, record = enter(worker, Phase.STOPPED, reason, now, held=False)
         return worker, [record]
     if event.at_once and worker.phase is not Phase.KILLING:
