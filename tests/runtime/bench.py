@@ -37,12 +37,13 @@ def web(command: Sequence[str] = ("/bin/sleep", "infinity"), **keys: object) -> 
 
 
 class MemoryStore:
-    """Remembers in memory what it is told. ``on_flush`` is called when something has to be on the disk."""
+    """Remembers in memory what it is told. ``on_hurry`` is called when something has to be on the disk."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.rows: list[EventRow] = []
-        self.on_flush: Callable[[], bool] = lambda: True
+        self.on_hurry: Callable[[], None] = lambda: None
+        self.hurried, self.settled = 0, float("inf")
 
     def record(self, record: Record, wall: float, at: Instant, tree: str | None) -> EventRow:
         del at, tree
@@ -57,9 +58,13 @@ class MemoryStore:
         self.rows.append(EventRow(len(self.rows) + 1, wall, kind, worker, text, data))
         return self.rows[-1]
 
-    def flush(self, timeout: float) -> bool:
-        del timeout
-        return self.on_flush()
+    def hurry(self) -> int:
+        self.on_hurry()
+        self.hurried += 1
+        return self.hurried
+
+    def is_settled(self, ticket: int) -> bool:
+        return ticket <= self.settled
 
     def forget(self, worker: WorkerName) -> None: ...
 
@@ -117,7 +122,7 @@ class Bench:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.store.on_flush = lambda: True
+        self.store.on_hurry, self.store.settled = lambda: None, float("inf")
         self.supervision.feed(on.ShutdownAsked("the end of the test", at_once=True))
         self.turn_until(lambda: self.is_finished)
         pump = Pidfd.open(self._pump.pid) if self._pump.pid else None

@@ -54,7 +54,7 @@ class Stage(Bench):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.store.on_flush = lambda: True
+        self.store.on_hurry = lambda: None
         self.supervision.feed(on.ShutdownAsked("the end of the test", at_once=True))
         self.turn_until(lambda: self.is_finished)
         self.attendants.close()

@@ -182,6 +182,35 @@ def test_letters_from_another_thread(loop: Loop) -> None:
     assert here == [threading.get_ident()]
 
 
+def test_a_letter_that_fails_takes_no_other_with_it(loop: Loop) -> None:
+    mailbox = Mailbox(loop)
+    told: list[str] = []
+    here: list[str] = []
+    loop.on_error = lambda error, _gives_up: told.append(str(error))
+    for call in (lambda: here[0], lambda: here.append("second")):
+        mailbox.post(call)
+    loop.turn(10)
+    mailbox.close()
+    assert (len(told), here) == (1, ["second"])
+
+
+def test_letters_after_the_end_go_nowhere(loop: Loop) -> None:
+    """A thread that hangs in the disk may outlive the mailbox; the number of its eventfd is somebody else's by then."""
+    with pipe() as (reading, writing):
+        os.set_blocking(reading, False)
+        spare = os.dup(writing)
+        os.close(spare)
+        mailbox = Mailbox(loop)  # the lowest free number is its own
+        mailbox.close()
+        assert os.dup(writing) == spare
+        try:
+            mailbox.post(lambda: None)
+            with pytest.raises(BlockingIOError):
+                os.read(reading, 8)
+        finally:
+            os.close(spare)
+
+
 def test_it_stops(loop: Loop) -> None:
     loop.call_at(loop.now(), loop.stop)
     loop.run()

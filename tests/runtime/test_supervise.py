@@ -12,8 +12,8 @@ import pytest
 from pidward.core import events as on
 from pidward.core.model import Phase, Source, Wanted, WorkerName
 from pidward.core.spec import RestartPolicy
-from pidward.core.units import Seconds
 from pidward.core.transitions import KILL_AGAIN
+from pidward.core.units import Seconds
 from pidward.kernel import ending
 from pidward.kernel.cgroup import Located, look_for
 from pidward.kernel.errors import Exhausted
@@ -21,7 +21,7 @@ from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Failure
 from pidward.kernel.wait import wait_exit
 from pidward.runtime import supervise
-from tests.runtime.bench import WEB, Bench, descriptors, web
+from tests.runtime.bench import PATIENCE, WEB, Bench, descriptors, web
 
 
 def located(kind: str) -> Located:
@@ -93,24 +93,50 @@ def test_a_plan_that_cannot_be_made(bench: Bench) -> None:
 def test_nobody_passes_the_gate_before_the_record(gated: Bench) -> None:
     seen = []
 
-    def on_flush() -> bool:
+    def on_hurry() -> None:
         (record,) = [record for record in gated.store.records if record.process is not None]
         assert record.process is not None
         with Pidfd.open(record.process.pid, record.process.inode):
             seen.append(Path(f"/proc/{record.process.pid}/cmdline").read_bytes().split(b"\0")[0])
-        return True
 
-    gated.store.on_flush = on_flush
+    gated.store.on_hurry = on_hurry
     gated.load(web())
     gated.turn_until_phase(Phase.READY)
     assert len(seen) == 1
     assert seen[0] != b"/bin/sleep"
 
 
-def test_a_store_in_trouble_stops_no_worker(gated: Bench) -> None:
-    gated.store.on_flush = lambda: False
+def test_the_loop_turns_while_the_record_is_written(gated: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "GATE_PATIENCE", PATIENCE)
+    gated.store.settled = 0
+    gated.load(web())
+    process, turned = at_gate(gated).id, []
+    gated.loop.call_soon(lambda: turned.append(True))
+    gated.turn_until(lambda: bool(turned))
+    gated.supervision.open_gates()  # something else was written
+    gated.loop.turn(0.05)
+    assert Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")[0] != b"/bin/sleep"
+    gated.store.settled = 1
+    gated.supervision.open_gates()
+    gated.turn_until_phase(Phase.READY)
+    assert at_gate(gated).id == process
+
+
+def test_a_disk_that_hangs_stops_no_worker_for_long(gated: Bench) -> None:
+    gated.store.settled = 0
     gated.load(web())
     gated.turn_until_phase(Phase.READY)
+
+
+def test_who_is_stopped_while_the_record_is_written_never_runs(gated: Bench) -> None:
+    gated.store.settled = 0
+    gated.load(web())
+    gated.supervision.feed(on.StopAsked(WEB, "test"))
+    gated.turn_until_phase(Phase.STOPPED)
+    gated.store.settled = 1
+    gated.supervision.open_gates()
+    assert "ready" not in gated.phases
+    assert "running" not in gated.phases
 
 
 def at_gate(bench: Bench) -> Pidfd:
@@ -124,15 +150,14 @@ def at_gate(bench: Bench) -> Pidfd:
 def test_who_dies_at_its_gate_is_started_again(gated: Bench) -> None:
     dead: list[Pidfd] = []
 
-    def on_flush() -> bool:
+    def on_hurry() -> None:
         if not dead:
             process = at_gate(gated)
             dead.append(Pidfd.copy_of(process.fileno(), process.id.pid))
             process.signal(signal.SIGKILL)
             assert wait_exit(process, Seconds(10))
-        return True
 
-    gated.store.on_flush = on_flush
+    gated.store.on_hurry = on_hurry
     gated.load(web())
     gated.turn_until_phase(Phase.READY)
     assert gated.phases == ["starting", "starting", "backing-off", "starting", "starting", "ready"]
@@ -147,12 +172,11 @@ def test_who_is_stopped_at_its_gate_is_stopped(gated: Bench, at_once: bool) -> N
     """Its end comes with a failure at the gate, and is an end all the same."""
     before = descriptors()
 
-    def on_flush() -> bool:
-        gated.store.on_flush = lambda: True
+    def on_hurry() -> None:
+        gated.store.on_hurry = lambda: None
         gated.supervision.feed(on.StopAsked(WEB, "test", at_once))
-        return True
 
-    gated.store.on_flush = on_flush
+    gated.store.on_hurry = on_hurry
     gated.load(web())
     gated.turn_until_phase(Phase.STOPPED)
     assert gated.worker.wanted is Wanted.DOWN
@@ -161,12 +185,11 @@ def test_who_is_stopped_at_its_gate_is_stopped(gated: Bench, at_once: bool) -> N
 
 
 def test_who_is_restarted_at_its_gate_comes_again(gated: Bench) -> None:
-    def on_flush() -> bool:
-        gated.store.on_flush = lambda: True
+    def on_hurry() -> None:
+        gated.store.on_hurry = lambda: None
         gated.supervision.feed(on.RestartAsked(WEB, "test"))
-        return True
 
-    gated.store.on_flush = on_flush
+    gated.store.on_hurry = on_hurry
     gated.load(web())
     gated.turn_until_phase(Phase.READY)
     assert gated.worker.restarts == 0

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,34 @@ def test_flush_means_committed(open_store: Opener, tmp_path: Path) -> None:
     assert other.execute("SELECT seq FROM event").fetchall() == [(row.seq,)]
     other.close()
     assert store.flush(0), "nothing to wait for"
+
+
+def test_who_hurries_waits_for_nothing_and_is_called_when_it_is_written(open_store: Opener, tmp_path: Path) -> None:
+    store, called = open_store(), threading.Event()
+    store.on_settled = called.set
+    row = note(store, "kept")
+    ticket = store.hurry()
+    assert called.wait(10)
+    assert store.is_settled(ticket)
+    with closing(sqlite3.connect(tmp_path / "state.db")) as other:
+        assert other.execute("SELECT seq FROM event").fetchall() == [(row.seq,)]
+    assert store.is_settled(store.hurry()), "nothing to wait for"
+    note(store, "not awaited yet")
+    assert not store.is_settled(ticket + 1)
+
+
+def test_a_store_in_trouble_keeps_nobody_waiting(open_store: Opener, tmp_path: Path) -> None:
+    store, called = open_store(), threading.Event()
+    note(store, "kept")
+    assert store.flush(10)
+    store.on_settled = called.set
+    (tmp_path / "state.db").unlink()
+    (tmp_path / "state.db").mkdir()
+    note(store, "cannot be kept")
+    ticket = store.hurry()
+    assert called.wait(10)
+    assert store.is_settled(ticket)
+    (tmp_path / "state.db").rmdir()
 
 
 def test_killed_while_writing_it_keeps_what_was_flushed_and_reuses_no_number(

@@ -102,6 +102,11 @@ class Pump:
         """The number of the pump process, for those who reap orphans."""
         return self._process.id.pid if self._process else None
 
+    @property
+    def pipes(self) -> int:
+        """How many descriptors are held open for workers' output."""
+        return len(self._pipes)
+
     def add(self, worker: WorkerName, policy: LogPolicy) -> None:
         """Move a worker's output from now on, or move it by another policy. To be called before it is spawned.
 

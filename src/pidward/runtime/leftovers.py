@@ -6,9 +6,9 @@ processes that are proved to be the recorded ones, or that live in this instance
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from pidward.core.model import ProcessId
+from pidward.core.model import ProcessId, WorkerName
 from pidward.core.signals import SIGKILL, signal_name
 from pidward.core.spec import Configuration, StopPolicy
 from pidward.core.spec import Tree as TreePolicy
@@ -31,14 +31,21 @@ GLANCE = 0.1
 _INVOCATION = b"INVOCATION_ID="
 
 
+class Leftover(NamedTuple):
+    """What was done about somebody; ``worker`` is None when it is not one worker's affair."""
+
+    worker: WorkerName | None
+    sentence: str
+
+
 class _Tree(Protocol):
     def processes(self) -> list[int]: ...
     def is_populated(self) -> bool: ...
     def kill(self) -> None: ...
 
 
-def clear_leftovers(store: Store, trees: Trees, configuration: Configuration) -> Iterator[str]:
-    """End the recorded that still live, and whatever lives in this instance's cgroups; a sentence for each.
+def clear_leftovers(store: Store, trees: Trees, configuration: Configuration) -> Iterator[Leftover]:
+    """End the recorded that still live, and whatever lives in this instance's cgroups; tell of each.
 
     Main processes are asked first, with the stop signal of their service and for its grace: a database wants to be
     stopped, whoever is its supervisor. What is left then is killed.
@@ -57,13 +64,15 @@ def clear_leftovers(store: Store, trees: Trees, configuration: Configuration) ->
             yield from _end_recorded(recorded, recorded.process, mark, deadline)
     if marks:
         yield from _end_marked(marks, deadline)
-    for service, group in trees.earlier():
-        if service not in spared and group.is_populated():
-            yield _ended(_end(group, deadline), f"{group.path}: processes that an earlier supervisor left there")
+    for name, group in trees.earlier():
+        if name.service not in spared and group.is_populated():
+            who = f"{group.path}: processes that an earlier supervisor left there"
+            worker = WorkerName(name.service.rpartition(":")[2], name.number)  # a command's tree: whose it was
+            yield Leftover(worker, _ended(_end(group, deadline), who))
         group.remove()  # one that is empty too: it may have been killed, and would kill who is born into it
 
 
-def _ask(living: Sequence[Recorded], stops: Mapping[str, StopPolicy]) -> Iterator[str]:
+def _ask(living: Sequence[Recorded], stops: Mapping[str, StopPolicy]) -> Iterator[Leftover]:
     """Send the stop signals, and wait until all have ended or had their grace."""
     with ExitStack() as held:
         asked: list[tuple[Recorded, Pidfd, StopPolicy]] = []
@@ -75,39 +84,40 @@ def _ask(living: Sequence[Recorded], stops: Mapping[str, StopPolicy]) -> Iterato
                     if main.signal(stop.signal):
                         asked.append((recorded, main, stop))
         if asked:
-            yield f"{len(asked)} workers of an earlier supervisor live: stopping them"
+            yield Leftover(None, f"{len(asked)} workers of an earlier supervisor live: stopping them")
         began = boottime()
         for recorded, main, stop in asked:
             if wait_exit(main, Seconds(max(0.0, began + stop.grace - boottime()))):
                 wait_reaped(main, REAP_PATIENCE)  # many programs take a zombie in their pidfile for a living one
                 how = signal_name(stop.signal)
-                yield f"{recorded.name}: {recorded.process} of an earlier supervisor: ended by {how}"
+                ended = f"{recorded.name}: {recorded.process} of an earlier supervisor: ended by {how}"
+                yield Leftover(recorded.name, ended)
 
 
-def _end_recorded(recorded: Recorded, process: ProcessId, mark: str | None, deadline: Instant) -> Iterator[str]:
+def _end_recorded(
+    recorded: Recorded, process: ProcessId, mark: str | None, deadline: Instant
+) -> Iterator[Leftover]:
     try:
         main = Pidfd.open(process.pid, process.inode)
     except KernelError:
         return  # gone, or the number belongs to somebody else: not ours to touch
     with main:
         if process.inode == 0:
-            yield (
-                f"{recorded.name}: pid {process.pid} may be a left over worker, but this kernel cannot prove it; "
-                f"it is left alone"
-            )
+            why = f"pid {process.pid} may be a left over worker, but this kernel cannot prove it; it is left alone"
+            yield Leftover(recorded.name, f"{recorded.name}: {why}")
             return
         try:
             if mark is not None:
                 _end(WalkedTree(mark, main), deadline)  # before the main process, through which it is found
             main.signal(SIGKILL)
         except KernelError as error:
-            yield f"{recorded.name}: {error}"
+            yield Leftover(recorded.name, f"{recorded.name}: {error}")
             return
         ended = wait_exit(main, Seconds(max(0.0, deadline - boottime())))
-        yield _ended(ended, f"{recorded.name}: {process} of an earlier supervisor")
+        yield Leftover(recorded.name, _ended(ended, f"{recorded.name}: {process} of an earlier supervisor"))
 
 
-def _end_marked(marks: Container[bytes], deadline: Instant) -> Iterator[str]:
+def _end_marked(marks: Container[bytes], deadline: Instant) -> Iterator[Leftover]:
     """Kill whoever was started with one of these invocations, wherever it hangs now; look until nobody is found."""
     count = 0
     while boottime() < deadline:
@@ -120,7 +130,8 @@ def _end_marked(marks: Container[bytes], deadline: Instant) -> Iterator[str]:
                 process.signal(SIGKILL)
                 wait_exit(process, Seconds(GLANCE))
     if count:
-        yield _ended(boottime() < deadline, f"{count} descendants of workers of an earlier supervisor")
+        who = f"{count} descendants of workers of an earlier supervisor"
+        yield Leftover(None, _ended(boottime() < deadline, who))
 
 
 def _marked(pid: int, marks: Container[bytes]) -> Pidfd | None:

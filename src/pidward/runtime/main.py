@@ -93,22 +93,23 @@ def run(options: Options) -> do.Finish:
             options.state_dir, settings, lambda text: mailbox.post(lambda: troubles.report("store", text))
         )))  # fmt: skip
         leftovers = []
-        for sentence in clear_leftovers(store, trees, configuration):
-            options.announce(sentence)
-            leftovers.append(sentence)
+        for leftover in clear_leftovers(store, trees, configuration):
+            options.announce(leftover.sentence)
+            leftovers.append(leftover)
         pump = stack.enter_context(closing(Pump(loop, options.state_dir, lambda text: troubles.report("logs", text))))
         if options.embedded:
             stack.callback(pump.end, Seconds(DRAIN_TIME))
         supervision = Supervision(loop, spawner, trees, store, pump, instance=options.instance, nofile=nofile)
         pump.note = supervision.note
+        store.on_settled = lambda: mailbox.post(supervision.open_gates)
         answers = Answers(
             loop, supervision, store, instance=options.instance, version=__version__, config=options.config_path,
             read_configuration=options.read_configuration, trouble=troubles.sentences, state_dir=options.state_dir,
         )  # fmt: skip
         stack.enter_context(closing(options.serve(loop, answers)))
         supervision.note("supervisor", None, f"pidward {__version__} started with {options.config_path}")
-        for sentence in leftovers:
-            supervision.note("supervisor", None, sentence)
+        for worker, sentence in leftovers:
+            supervision.note("supervisor", worker, sentence)
         loop.on_error = Faults(lambda text: supervision.note("supervisor", None, text)).tell
         supervision.subscribe(lambda row: _announce(row, options.announce))
         doctor = Doctor(supervision)

@@ -6,6 +6,7 @@ pump's own process.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from errno import EMFILE
@@ -23,7 +24,7 @@ from pidward.kernel.ending import look_at_end
 from pidward.kernel.errors import KernelError, NotChild
 from pidward.kernel.limits import free_descriptors, read_limit
 from pidward.kernel.pidfd import Pidfd
-from pidward.kernel.spawn import Failure, Spawner, Started
+from pidward.kernel.spawn import Failure, Gate, Spawner, Started
 from pidward.kernel.tree import reap_orphans
 from pidward.kernel.wait import exit_status_of, reap
 from pidward.logs.client import Pump
@@ -44,6 +45,8 @@ SPARE_DESCRIPTORS = 24
 """Never given to workers: clients, cgroup files, the store and the log pump need some."""
 OTHER_DESCRIPTORS = 512
 """More than everything but workers ever takes, clients included."""
+GATE_PATIENCE = 1.0
+"""Seconds that a worker waits for its record, should the disk hang."""
 DESCRIPTORS_PER_BIRTH = 2
 """A pidfd, and a gate until the program runs."""
 THREADS_FROM = 16
@@ -69,13 +72,14 @@ class Supervision:
     ) -> None:
         self._loop, self._spawner, self._trees, self._store, self._pump = loop, spawner, trees, store, pump
         self._instance, self._nofile = instance, nofile
-        # With fewer workers than this nobody needs to count descriptors: three each, and some for all else.
-        self._plenty = (read_limit("nofile").soft - OTHER_DESCRIPTORS) // 3
+        # With fewer for workers nobody needs to count: three each, its pipes, and some for all else.
+        self._plenty = read_limit("nofile").soft - OTHER_DESCRIPTORS
         self._inherited: Mapping[str, str] = dict(os.environ)
         self.core = self._core = Core()
         self._seats: dict[WorkerName, Seat] = {}
         self._spawns: list[Seat] = []
         self._gates: list[Seat] = []
+        self._recorded_later: deque[tuple[int, Instant, list[tuple[Seat, Gate]]]] = deque()
         self._dead: list[tuple[Watch, Pidfd]] = []
         self._untold: list[tuple[do.Record, Instant, Tree | None]] = []
         self._subscribers: dict[int, Callable[[EventRow], None]] = {}
@@ -247,10 +251,10 @@ class Supervision:
         if self._untold:
             self._tell()
         if self._gates:
-            self._open_gates()
+            self._await_record()
 
     def _spawn(self, ready: list[Seat]) -> list[Started | Failure]:
-        if len(self._seats) < self._plenty:
+        if 3 * len(self._seats) + self._pump.pipes < self._plenty:
             results = self._spawn_fitting(ready)
         else:
             results = self._spawn_what_fits(ready)
@@ -366,13 +370,24 @@ class Supervision:
         spec = self._core.spec(seat.name)
         self.feed(on.SpawnFailed(seat.name, explain_failure(spec, seat.name, failure)))
 
-    def _open_gates(self) -> None:
-        """Let the recorded go on. A store that cannot write is in trouble already, and stops no worker."""
-        gates, self._gates = self._gates, []
-        self._store.flush(timeout=1.0)
-        for seat in gates:
-            if seat.gate is not None and self._phase(seat) is Phase.STARTING:
-                seat.gate.open()
+    def _await_record(self) -> None:
+        """Have the record written of all who are at their gates since this turn."""
+        gates = [(seat, seat.gate) for seat in self._gates if seat.gate is not None]
+        self._gates = []
+        self._recorded_later.append((self._store.hurry(), Instant(self._loop.now() + GATE_PATIENCE), gates))
+        self._loop.call_at(self._recorded_later[-1][1], self.open_gates)
+        self.open_gates()
+
+    def open_gates(self) -> None:
+        """Let those go on who are recorded. A store that cannot write, or hangs in the kernel, stops no worker."""
+        while self._recorded_later:
+            ticket, deadline, gates = self._recorded_later[0]
+            if not self._store.is_settled(ticket) and self._loop.now() < deadline:
+                return
+            self._recorded_later.popleft()
+            for seat, gate in gates:
+                if seat.gate is gate and self._phase(seat) is Phase.STARTING:
+                    gate.open()
 
     def _gate_spoke(self, seat: Seat) -> None:
         if seat.gate is None or seat.pidfd is None:

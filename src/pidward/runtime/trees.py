@@ -40,6 +40,11 @@ def _directory(name: WorkerName) -> str:
     return f"{name.service}.{name.number}"
 
 
+def _worker_of(directory: str) -> WorkerName | None:
+    service, _, number = directory.rpartition(".")
+    return WorkerName(service, int(number)) if number.isascii() and number.isdigit() else None
+
+
 class Birth(NamedTuple):
     """How a process of this tree must come to life."""
 
@@ -104,8 +109,8 @@ class Trees:
         group.create()
         return group
 
-    def earlier(self) -> list[tuple[str, Group | GroupV1]]:
-        """Groups that an earlier supervisor of this instance made, each with the name of its service."""
+    def earlier(self) -> list[tuple[WorkerName, Group | GroupV1]]:
+        """Groups that an earlier supervisor of this instance made, each with the worker's name."""
         if self.is_walking:
             return []
         base = self._place.group(self._base)
@@ -113,8 +118,8 @@ class Trees:
             names = os.listdir(base.path)
         except FileNotFoundError:
             return []
-        found = [(name.rpartition(".")[0], f"{base.path}/{name}") for name in names]
-        return [(service, type(base)(path)) for service, path in found if os.path.isdir(path)]
+        found = [(worker, f"{base.path}/{name}") for name in names if (worker := _worker_of(name)) is not None]
+        return [(worker, type(base)(path)) for worker, path in found if os.path.isdir(path)]
 
     def birth(self, tree: Tree | None) -> Birth:
         """What the plan of a new process of this tree must say."""

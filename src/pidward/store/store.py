@@ -58,12 +58,14 @@ class Store:
         self._stale_facts: dict[str, None] = {}
         self._stale_wishes: dict[str, None] = {}
         self._handed_over = self._committed = 0
+        self._awaited = 0  # a ticket of ``hurry``
         self._hurry = self._closing = self._damaged = False
         self._trouble: str | None = None
         # The writer's own:
         self._database: Database | None = None
         self._reserved = 0
         self._kept = -1  # events in the file; -1: not counted yet
+        self.on_settled: Callable[[], None] = lambda: None  # see ``hurry``
         self._thread = threading.Thread(target=self._write_always, name="store", daemon=True)
 
     @classmethod
@@ -159,6 +161,24 @@ class Store:
             self._wishes.pop(name, None)
             self._stale_facts[name] = self._stale_wishes[name] = None
             self._hand_over(None)
+
+    def hurry(self) -> int:
+        """Have all that was handed over written at once; waits for nothing.
+
+        Returns:
+            a ticket for ``is_settled``; whenever that may have become true, ``on_settled`` is called, in the thread
+            of the store.
+        """
+        with self._changed:
+            self._awaited = self._handed_over
+            self._hurry = self._committed < self._awaited
+            self._changed.notify_all()
+            return self._awaited
+
+    def is_settled(self, ticket: int) -> bool:
+        """What was handed over before the ticket is written, or the store has trouble and nobody should wait for it."""
+        with self._changed:
+            return self._committed >= ticket or self._trouble is not None
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was handed over is on its way to the disk for good.
@@ -299,9 +319,12 @@ class Store:
         with self._changed:
             while self._events and events and self._events[0].seq <= events[-1].seq:
                 self._events.popleft()
+            was_awaited = self._committed < self._awaited
             self._committed = target
             dropped, self._dropped = self._dropped, 0
             self._changed.notify_all()
+        if was_awaited:
+            self.on_settled()
         if dropped:
             self._note(f"{dropped} events are missing here: they could not be written in time", {"dropped": dropped})
         self._shorten(len(events), events[-1].wall if events else 0.0)
@@ -382,6 +405,7 @@ class Store:
                 self._trouble = trouble
                 self._changed.notify_all()
             self._on_trouble(trouble)
+            self.on_settled()
 
     def _note(self, text: str, data: dict[str, object]) -> None:
         self.note("store", "", text, data, time.clock_gettime(time.CLOCK_REALTIME))
