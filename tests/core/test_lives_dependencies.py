@@ -229,6 +229,15 @@ def test_who_is_wanted_again_before_its_turn_is_left_alone():
     assert life.worker("db/1").process == before
 
 
+def test_who_is_wanted_again_on_its_way_down_holds_up_nobody():
+    life = Simulation(
+        service("db"), service("web", "db"), service("other"), behave=lambda _n, _s: Behaviour(heeds_stop=1.0)
+    )
+    asked(life.until(5), "db/1", "web/1", "other/1")
+    start(life, "other/1").until(20)
+    shows(life, db="stopped", web="stopped", other="ready")
+
+
 def test_a_second_demand_hurries_those_whose_turn_has_not_come():
     life = Simulation(service("db"), service("web", "db"), behave=lambda _n, _s: Behaviour(heeds_stop=None)).until(5)
     life.tell(on.ShutdownAsked("SIGINT"))

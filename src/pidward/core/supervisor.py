@@ -149,9 +149,10 @@ class Supervisor:
         """A transition was recorded: what does it mean for others?"""
         name = after.name
         self._roster.unwanted.discard(name)
-        if not after.phase.has_process:
+        if after.phase not in (Phase.STOPPING, Phase.KILLING):  # down; or up again at once, and waited for no longer
             for descent in self._engine.descents:
                 descent.pending.pop(name, None)
+        if not after.phase.has_process:
             self._runs.moved(after)
         if spec.depends_on:
             self._dependencies.hold(after)
