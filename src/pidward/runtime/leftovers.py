@@ -6,8 +6,8 @@ processes that are proved to be the recorded ones, or that live in this instance
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import NamedTuple, Protocol
 
+from pidward.core.lean import NamedTuple, Protocol
 from pidward.core.model import ProcessId, WorkerName
 from pidward.core.signals import SIGKILL, signal_name
 from pidward.core.spec import Configuration, StopPolicy
@@ -94,9 +94,7 @@ def _ask(living: Sequence[Recorded], stops: Mapping[str, StopPolicy]) -> Iterato
                 yield Leftover(recorded.name, ended)
 
 
-def _end_recorded(
-    recorded: Recorded, process: ProcessId, mark: str | None, deadline: Instant
-) -> Iterator[Leftover]:
+def _end_recorded(recorded: Recorded, process: ProcessId, mark: str | None, deadline: Instant) -> Iterator[Leftover]:
     try:
         main = Pidfd.open(process.pid, process.inode)
     except KernelError:
