@@ -1,6 +1,8 @@
-"""Links in the documentation lead somewhere."""
+"""Links in the documentation lead somewhere, and Sphinx has nothing to complain of."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,9 +31,19 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("folder", ["docs/commands", "docs/decisions", "docs"])
+@pytest.mark.parametrize("folder", ["commands", "decisions", "howto", "reference", "."])
 def test_every_page_is_in_an_index(folder: str) -> None:
-    indices = [*ROOT.glob("docs/README.md"), *ROOT.glob(f"{folder}/README.md")]
+    indices = [ROOT / "docs" / name for name in ("README.md", "decisions/README.md", "reference/commands.md")]
     listed = {(index.parent / link).resolve() for index in indices for link in LINK.findall(index.read_text())}
-    pages = {page for page in (ROOT / folder).glob("*.md") if page.name != "README.md"}
+    pages = {page for page in (ROOT / "docs" / folder).glob("*.md") if page.name not in ("README.md", "index.md")}
     assert pages - listed == set()
+
+
+def test_sphinx_builds_it_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx")
+    argv = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", str(ROOT / "docs"), str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    pages = {page.relative_to(tmp_path).with_suffix("") for page in tmp_path.rglob("*.html")}
+    sources = {page.relative_to(ROOT / "docs").with_suffix("") for page in ROOT.glob("docs/*/*.md")}
+    assert sources - pages == set()
