@@ -1,6 +1,7 @@
 """What all commands have in common: help, wrong usage, exits, broken pipes, interrupts."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -8,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pidward.cli.table import COMMANDS
+from pidward.cli import load_command
+from pidward.cli.examples import EXAMPLES
+from pidward.cli.help import GROUPS
+from pidward.cli.here import take_shared
+from pidward.cli.parser import parser_of
+from pidward.cli.table import COMMANDS, RAW
 from tests.cli.conftest import Supervisor
 from tests.cli.run import AS_NOBODY, PYTHON, environment, pidward
 
@@ -39,6 +45,21 @@ def test_every_command_explains_itself(name: str) -> None:
     assert "--instance NAME" in asked.out
 
 
+def test_every_command_stands_under_one_purpose() -> None:
+    assert sorted(name for _, names in GROUPS for name in names) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_example_can_be_typed(name: str) -> None:
+    for typed, meaning in EXAMPLES[name]:
+        program, command, *words = shlex.split(typed.partition(" > ")[0])
+        assert (program, command) == ("pidward", name)
+        assert meaning
+        if name not in RAW:
+            _, rest = take_shared(words)
+            parser_of(name, load_command(name)).parse_args(rest)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_its_page(name: str) -> None:
     page = Path(__file__).parents[2] / "docs" / "commands" / f"{name}.md"
@@ -50,10 +71,12 @@ def test_every_command_has_its_page(name: str) -> None:
 
 def test_every_page_names_every_option() -> None:
     from pidward.cli.completion import _words
+    from pidward.config.options import option_help
 
     for name in COMMANDS:
         text = (Path(__file__).parents[2] / "docs" / "commands" / f"{name}.md").read_text()
-        missing = [option for option in _words(name).options if option not in text and option != "--help"]
+        keys = [f"--{key}" for key, _ in option_help()] if name == "run" else []  # docs/configuration.md names them
+        missing = [option for option in _words(name).options if option not in text and option not in keys]
         assert not missing, (name, missing)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pidward import __version__
+from pidward.cli.completion import GLOBAL_OPTIONS
 from pidward.cli.table import COMMANDS
 from tests.cli.conftest import Serve, Supervisor
 from tests.cli.run import PYTHON, pidward
@@ -176,6 +177,44 @@ def test_bash_completes_commands_options_names_and_signals(supervisor: Superviso
     assert complete(supervisor, tmp_path, "signal", "hu") == ["SIGHUP"]
     assert complete(supervisor, tmp_path, "signal", "HUP", "sig") == []
     assert complete(supervisor, tmp_path, "completion", "z") == ["zsh"]
+    assert complete(supervisor, tmp_path, "top", "--sort", "re") == ["refaults", "restarts"]
+    assert complete(supervisor, tmp_path, "top", "--interval", "") == []
+    assert complete(supervisor, tmp_path, "top", "--sort", "cpu", "d") == ["db", "db/1"]
+    assert complete(supervisor, tmp_path, "status", "--w") == ["--watch"]
+    assert complete(supervisor, tmp_path, "tree", "web/") == ["web/1", "web/2"]
+    assert complete(supervisor, tmp_path, "restart", "--rolling", "d") == ["db", "db/1"]
+    assert complete(supervisor, tmp_path, "reload", "d") == ["db", "db/1"]
+    assert complete(supervisor, tmp_path, "wait", "--") == [
+        "--ready", "--exit", "--stopped", "--timeout", *GLOBAL_OPTIONS,
+    ]  # fmt: skip
+    assert complete(supervisor, tmp_path, "scale", "w") == ["web="]
+    assert complete(supervisor, tmp_path, "run", "--restart.b") == ["--restart.burst"]
+    assert "bash" in complete(supervisor, tmp_path, "run", "--", "bas")
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_completes_the_same(supervisor: Supervisor, tmp_path: Path) -> None:
+    (tmp_path / "pidward").write_text(f'#!/bin/sh\nexec {PYTHON[0]} -c "{PYTHON[2]}" "$@"\n')
+    (tmp_path / "pidward").chmod(0o755)
+    (tmp_path / "script").write_text(pidward("completion", "fish").out)
+    env = {**supervisor.env, "PATH": f"{tmp_path}:{supervisor.env['PATH']}", "HOME": str(tmp_path)}
+
+    def offered(line: str) -> set[str]:
+        program = f"source {tmp_path}/script; complete -C 'pidward {line}'"
+        done = subprocess.run(
+            ["fish", "--no-config", "-c", program], env=env, capture_output=True, text=True, check=True
+        )
+        return {word.split("\t")[0] for word in done.stdout.splitlines()}
+
+    assert {"status", "start", "stop"} <= offered("st")
+    assert offered("restart w") == {"web", "web/1", "web/2"}
+    assert offered("top --sort re") == {"refaults", "restarts"}
+    assert offered("top --sort cpu d") == {"db", "db/1"}
+    assert offered("scale w") == {"web="}
+    assert offered("signal SIGUSR") == {"SIGUSR1", "SIGUSR2"}
+    assert "--restart.burst" in offered("run --restart.b")
+    assert "bash" in offered("run -- bas")
+    assert offered("help sta") == {"status", "start"}
     assert complete(supervisor, tmp_path, "status", "--he") == ["--help"]
     assert complete(supervisor, tmp_path, "up", "--back") == []
 

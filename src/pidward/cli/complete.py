@@ -1,4 +1,4 @@
-"""``pidward __complete targets|services``: names for the completion scripts, one a line; silent when there are none.
+"""``pidward __complete targets|services|scales``: names for the completion scripts, one a line; silent without any.
 
 Targets are asked from the supervisor; services, which are for those who start one, are read from the file.
 """
@@ -20,18 +20,23 @@ def options(parser: "ArgumentParser") -> None:
 
 
 def run(here: "Here", given: "Any") -> int:
-    """Print all services, and with ``targets`` or nothing all workers."""
+    """Print all services, with ``targets`` or nothing all workers, too; with ``scales`` as ``SERVICE=``."""
     if "services" in given.targets:
         print("\n".join(_services(here)))
         return OK
     try:
         with Asking(here) as client:
-            table = str(client.call("Table", {}, patience=1.0)["table"])
+            answer = client.call("Table", {}, patience=1.0)
     except Failure:
         return OK
-    workers = [line.partition("\t")[0] for line in table.splitlines()]
+    workers = [line.partition("\t")[0] for line in str(answer["table"]).splitlines()]
+    empty = answer["without_workers"]
+    assert isinstance(empty, list)
     services = dict.fromkeys(name.rpartition("/")[0] for name in workers)
-    print("\n".join([*services, *workers]))
+    if "scales" in given.targets:
+        print("\n".join([f"{service}=" for service in [*services, *empty]]))
+    else:
+        print("\n".join([*services, *empty, *workers]))
     return OK
 
 

@@ -4,7 +4,8 @@ Commands and options are written into the script; names of services are asked fo
 """
 
 import sys
-from argparse import SUPPRESS, ArgumentParser
+from argparse import SUPPRESS, Action, ArgumentParser
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pidward.cli import load_command
@@ -27,6 +28,7 @@ class Words(NamedTuple):
     choices: tuple[str, ...]  # of the first argument, or of all
     names: str  # what to ask ``pidward __complete`` for; empty: nothing
     many: bool = False  # the choices are those of all arguments
+    values: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of options that take one: what there is; empty: anything
 
 
 def options(parser: ArgumentParser) -> None:
@@ -51,13 +53,25 @@ def _words(name: str) -> Words:
     shown = [action for action in parser._actions if action.help != SUPPRESS]
     named = tuple(option for action in shown for option in action.option_strings if option.startswith("--"))
     named = tuple(option for option in named if option not in GLOBAL_OPTIONS)
-    choices: tuple[str, ...] = tuple(next((action.choices for action in shown if action.choices), ()))
+    arguments = [action for action in shown if not action.option_strings]
+    choices: tuple[str, ...] = tuple(next((action.choices for action in arguments if action.choices), ()))
     if name == "signal":
         choices = tuple(signal_name(number) for number in range(1, 32))
     if name == "demo":
         return Words(named, tuple(scene.name for scene in SCENES), "", many=True)
     takes_names = any(action.dest in TAKES_NAMES for action in shown)
-    return Words(named, choices, ("services" if name == "up" else "targets") if takes_names else "")
+    names = {"up": "services", "scale": "scales"}.get(name, "targets") if takes_names else ""
+    return Words(named, choices, names, values=_values(shown))
+
+
+def _values(shown: Sequence[Action]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Options that must have a value; ``--rolling [N]`` need not."""
+    return tuple(
+        (option, tuple(action.choices or ()))
+        for action in shown
+        for option in action.option_strings
+        if action.nargs is None
+    )
 
 
 def bash(commands: dict[str, Words]) -> str:
@@ -67,6 +81,11 @@ def bash(commands: dict[str, Words]) -> str:
         f"names={w.names} many={w.many:d} ;;\n"
         for name, w in commands.items()
     )
+    values = "".join(
+        f"    '{name} {option}') COMPREPLY=({_bash_values(name, allowed)}); return ;;\n"
+        for name, w in commands.items()
+        for option, allowed in w.values
+    )
     return f"""\
 # bash completion of pidward; made by `pidward completion bash`
 _pidward() {{
@@ -75,7 +94,7 @@ _pidward() {{
   case $before in
     -c|--config) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --socket) COMPREPLY=($(compgen -f -- "$word")); return ;;
-    --instance|--timeout|--since|-n) return ;;
+    --instance) return ;;
   esac
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${{COMP_WORDS[i]}} in
@@ -88,6 +107,8 @@ _pidward() {{
     '') options='--version' choices='{" ".join(commands)} help' ;;
     help) choices='{" ".join(commands)}' ;;
 {cases}  esac
+  case "$command $before" in
+{values}  esac
   if [[ $word == -* ]]; then
     COMPREPLY=($(compgen -W "$options {" ".join(GLOBAL_OPTIONS)}" -- "$word"))
     return
@@ -99,12 +120,21 @@ _pidward() {{
     fi
   elif [[ -n $names ]]; then
     COMPREPLY=($(compgen -W "$("${{COMP_WORDS[0]}}" __complete $names 2>/dev/null)" -- "$word"))
+    [[ $names != scales ]] || compopt -o nospace 2>/dev/null
   elif [[ $command == check ]]; then
     COMPREPLY=($(compgen -f -- "$word"))
+  elif [[ $command == run ]]; then
+    COMPREPLY=($(compgen -c -- "$word") $(compgen -f -- "$word"))
   fi
 }}
 complete -F _pidward pidward
 """
+
+
+def _bash_values(command: str, allowed: Sequence[str]) -> str:
+    if allowed:
+        return f"""$(compgen -W '{" ".join(allowed)}' -- "$word")"""
+    return '$(compgen -f -- "$word")' if command == "run" else ""
 
 
 def zsh(commands: dict[str, Words]) -> str:
@@ -114,6 +144,11 @@ def zsh(commands: dict[str, Words]) -> str:
         f"    {name}) options=({' '.join(w.options)}) choices=({' '.join(w.choices)}) "
         f"names={w.names} many={w.many:d} ;;\n"
         for name, w in commands.items()
+    )
+    values = "".join(
+        f"    '{name} {option}') {_zsh_values(name, allowed)} return ;;\n"
+        for name, w in commands.items()
+        for option, allowed in w.values
     )
     return f"""\
 #compdef pidward
@@ -137,19 +172,32 @@ _pidward() {{
     '') [[ $PREFIX == -* ]] || {{ _describe command commands; return }} ;;
     help) _describe command commands; return ;;
 {cases}  esac
+  case "$command $words[CURRENT-1]" in
+{values}  esac
   if [[ $PREFIX == -* ]]; then
     compadd -- $options {" ".join(GLOBAL_OPTIONS)}
   elif (( $#choices && (many || CURRENT - at == 1) )); then
     compadd -M 'm:{{a-z}}={{A-Z}}' -- $choices || [[ $command != signal ]] ||
       compadd -M 'm:{{a-z}}={{A-Z}}' -- ${{choices#SIG}}
+  elif [[ $names == scales ]]; then
+    compadd -S '' -- ${{(f)"$($words[1] __complete $names 2>/dev/null)"}}
   elif [[ -n $names ]]; then
     compadd -- ${{(f)"$($words[1] __complete $names 2>/dev/null)"}}
   elif [[ $command == check ]]; then
+    _files
+  elif [[ $command == run ]]; then
+    _command_names -e
     _files
   fi
 }}
 if [[ $funcstack[1] == _pidward ]]; then _pidward "$@"; else compdef _pidward pidward; fi
 """
+
+
+def _zsh_values(command: str, allowed: Sequence[str]) -> str:
+    if allowed:
+        return f"compadd -- {' '.join(allowed)};"
+    return "_files;" if command == "run" else ""
 
 
 def fish(commands: dict[str, Words]) -> str:
@@ -162,12 +210,20 @@ def fish(commands: dict[str, Words]) -> str:
         "complete -c pidward -l instance -x -d 'which of several supervisors'",
         "complete -c pidward -l json -d 'print JSON'",
         "complete -c pidward -l no-color -d 'no colours'",
+        "complete -c pidward -n __fish_use_subcommand -a help -d 'explain a command'",
+        f"complete -c pidward -n '__fish_seen_subcommand_from help' -a '{' '.join(commands)}'",
     ]
     for name, words in commands.items():
         lines.append(f"complete -c pidward -n __fish_use_subcommand -a {name} -d {_quoted(COMMANDS[name][1])}")
         inside = f"complete -c pidward -n '__fish_seen_subcommand_from {name}'"
         seen = f'complete -c pidward -n "__fish_seen_subcommand_from {name}'
-        lines += [f"{inside} -l {option[2:]}" for option in words.options]
+        values = dict(words.values)
+        for option in words.options:
+            allowed = values.get(option)
+            value = "" if allowed is None else f" -x -a '{' '.join(allowed)}'" if allowed else " -x"
+            lines.append(f"{inside} -l {option[2:]}{' -r -F' if name == 'run' and value else value}")
+        if name == "run":
+            lines.append(f"{inside} -F -a '(__fish_complete_command)'")
         first = "(count (string match -v -- '-*' (commandline -opc)))"  # words before: the program, the command
         if words.choices:
             only = "" if words.many else f"; and test {first} -eq 2"

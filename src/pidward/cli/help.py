@@ -11,15 +11,26 @@ INTRODUCTION = """\
 usage: pidward COMMAND [OPTIONS] [SERVICE...]
 
 pidward runs the programs of a configuration file, starts them again when they end,
-and knows each of them by its pidfd. A service is a name in that file; its workers
-are SERVICE/1, SERVICE/2 and so on, and each command takes either.
+and never takes one process for another: it holds each by a handle of the kernel's,
+its pidfd, not by a number. A service is a name in that file; its workers, the
+processes that run it, are SERVICE/1, SERVICE/2 and so on. Commands take either.
 """
 FIRST_STEPS = """\
 first steps:
   pidward check              is pidward.toml right?
   pidward up                 run it here, with its output; ^C stops everything in order
   pidward up --detach        run it in the background
-  pidward status             look at it"""
+  pidward status             look at it
+  pidward logs -f            what they write
+  pidward demo               see what it is for, without a file of your own"""
+GROUPS = (
+    ("run it", ("up", "down", "run")),
+    ("look at it", ("status", "top", "tree", "logs", "events", "health", "wait")),
+    ("change it", ("start", "stop", "restart", "scale", "reload", "signal", "kill")),
+    ("its configuration", ("check", "plan", "schema")),
+    ("pidward itself", ("demo", "doctor", "completion", "version")),
+)
+"""All commands by purpose."""
 SHORT = """\
 usage: pidward COMMAND [OPTIONS] [SERVICE...]
 
@@ -44,9 +55,11 @@ def show_help(words: Sequence[str], asked: bool) -> int:
         print(parser_of(names[0], load_command(names[0])).format_help(), end="")
         return OK
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
-    listing = "\n".join(["commands:", *lines, f"  {'help':{width}}  explain a command: pidward help COMMAND"])
-    print(f"{INTRODUCTION}\n{listing}\n\n{FIRST_STEPS}\n\n{GLOBAL_HELP}")
+    listing = ""
+    for purpose, commands in GROUPS:
+        listing += f"{purpose}:\n" + "".join(f"  {name:{width}}  {COMMANDS[name][1]}\n" for name in commands)
+    listing += f"  {'help':{width}}  explain a command, with examples: pidward help COMMAND\n"
+    print(f"{INTRODUCTION}\n{FIRST_STEPS}\n\n{listing}\n{GLOBAL_HELP}")
     return OK
 
 

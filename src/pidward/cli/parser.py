@@ -1,9 +1,10 @@
 """argparse, for the one command that was called."""
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
 from types import ModuleType
 from typing import NoReturn
 
+from pidward.cli.examples import shown
 from pidward.cli.failure import USAGE, Failure
 from pidward.cli.here import GLOBAL_HELP
 from pidward.cli.table import COMMANDS
@@ -25,8 +26,13 @@ def parser_of(name: str, module: ModuleType) -> Parser:
         description=summary[:1].upper() + summary[1:] + ".",
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        add_help=False,
     )
+    parser._positionals.title = "arguments"
+    parser.add_argument("-h", "--help", action="help", help=SUPPRESS)  # it is among those of all commands
     parser.set_defaults(command=name)
     module.options(parser)
-    parser.epilog = f"{GLOBAL_HELP}\n\n{parser.epilog}" if parser.epilog else GLOBAL_HELP
+    examples = shown(name)
+    parts = [f"examples:\n{examples.rstrip()}" if examples else "", parser.epilog or "", GLOBAL_HELP]
+    parser.epilog = "\n\n".join(filter(None, parts))
     return parser
