@@ -238,6 +238,30 @@ def test_who_is_wanted_again_on_its_way_down_holds_up_nobody():
     shows(life, db="stopped", web="stopped", other="ready")
 
 
+def test_who_is_wanted_again_is_started_with_what_it_needs_though_that_goes_down():
+    life = Simulation(service("db"), service("web", "db"), behave=lambda _n, _s: Behaviour(heeds_stop=1.0)).until(5)
+    asked(life, "web/1").until(7)
+    asked(life, "db/1")
+    start(life, "web/1").until(20)
+    shows(life, db="ready", web="ready")
+
+
+def test_what_is_needed_by_who_is_wanted_again_does_not_go_down():
+    life = Simulation(service("db"), service("web", "db"), behave=lambda _n, _s: Behaviour(heeds_stop=1.0)).until(5)
+    before = life.worker("db/1").process
+    asked(life, "db/1", "web/1")
+    start(life, "web/1").until(20)
+    shows(life, db="ready", web="ready")
+    assert life.worker("db/1").process == before
+
+
+def test_a_rolling_restart_starts_what_is_needed():
+    life = Simulation(service("db"), service("web", "db", workers=2)).until(5)
+    asked(life, "db/1").until(7)
+    life.tell(on.RollAsked((name("web/1"), name("web/2")), "anna"))
+    shows(life.until(20), db="ready", web=["ready", "ready"])
+
+
 def test_a_second_demand_hurries_those_whose_turn_has_not_come():
     life = Simulation(service("db"), service("web", "db"), behave=lambda _n, _s: Behaviour(heeds_stop=None)).until(5)
     life.tell(on.ShutdownAsked("SIGINT"))

@@ -200,7 +200,12 @@ class World:
         """An operator wants a worker up: it may start, and so may all that it needs."""
         if not self.ending and not self.core.is_leaving(name):
             self.down -= {name, *self.core.needed_by(name.service)}
-            self.down_in_turn.discard(name)
+            self.down_in_turn -= {n for n in self.down_in_turn if n == name or n.service in self.needs(name.service)}
+
+    def needs(self, service: str) -> set[str]:
+        """All that a service needs, directly or not."""
+        direct = {dependency.service for dependency in self.specs[service].depends_on}
+        return direct.union(*map(self.needs, direct))
 
     def restart(self) -> None:
         if (name := self.any_worker()) is not None:

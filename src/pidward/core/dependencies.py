@@ -111,12 +111,28 @@ class Dependencies:
                     yield from ((worker, needing) for worker in missing)
                     todo += [dependency.service] * bool(missing)
 
+    def needs(self, service: str) -> list[str]:
+        """All services that one needs, and those that these need in turn."""
+        found: dict[str, None] = {}
+        todo = [service]
+        while todo:
+            for dependency in self._roster.specs[todo.pop()].depends_on:
+                if dependency.service not in found and self._roster.is_configured(dependency.service):
+                    found[dependency.service] = None
+                    todo.append(dependency.service)
+        return list(found)
+
     def call(self, service: str, by: str, *, asked: bool) -> None:
-        """Start what a service needs and nobody has wanted so far; with ``asked`` also what was stopped, or failed."""
+        """Start what a service needs and nobody has wanted so far.
+
+        With ``asked`` also what was stopped, is being stopped, or failed: this wish is the newer one.
+        """
         self._engine.follow(
             on.StartAsked(worker.name, f"{by}, needed by {needing}")
             for worker, needing in self.needed_by(service)
-            if worker.is_idle or worker.name in self._roster.unwanted or (asked and worker.phase.is_final)
+            if worker.is_idle
+            or worker.name in self._roster.unwanted
+            or (asked and (worker.phase.is_final or worker.wanted is Wanted.DOWN))
         )
 
 

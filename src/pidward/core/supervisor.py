@@ -70,8 +70,9 @@ class Supervisor:
         return self._roster.cannot_scale(service, workers)
 
     def needed_by(self, service: str) -> list[WorkerName]:
-        """Whom else a start of this service starts, because they are down and it depends on them."""
-        return [worker.name for worker, _ in self._dependencies.needed_by(service) if is_down(worker)]
+        """Whom else a start of this service starts, because it depends on them and they are down, or are to be."""
+        missing = self._dependencies.needed_by(service)
+        return [worker.name for worker, _ in missing if is_down(worker) or worker.wanted is Wanted.DOWN]
 
     # --- what happens
 
@@ -119,7 +120,8 @@ class Supervisor:
                 if not self.ending:
                     self._step_service(event)
             case on.StartAsked() | on.RestartAsked():
-                self._start(event)
+                self._want(event.worker, event.by)
+                self._engine.tell(event)
             case on.StopAsked():
                 self._rolls.refuse(event.worker)
                 self._engine.tell(event)
@@ -136,6 +138,8 @@ class Supervisor:
             case on.ScaleAsked():
                 self._adapting.scale(event)
             case on.RollAsked():
+                for name in event.workers:
+                    self._want(name, event.by)
                 self._rolls.begin(event.workers, event.by, event.step, asked=True)
             case on.Reconfigured():
                 self._adapting.reconfigure(event)
@@ -166,14 +170,17 @@ class Supervisor:
             if name in self._roster.leaving:
                 self._adapting.forget(after)
 
-    def _start(self, event: on.StartAsked | on.RestartAsked) -> None:
-        """Somebody wants a worker up, and so all that it needs."""
-        if event.worker in self.workers and not self.ending and not self.is_leaving(event.worker):
-            for descent in self._engine.descents:
-                descent.spare(event.worker)
-            if self.spec(event.worker).depends_on:
-                self._dependencies.call(event.worker.service, event.by, asked=True)
-        self._engine.tell(event)
+    def _want(self, name: WorkerName, by: str) -> None:
+        """Somebody wants a worker up, and so all that it needs: what is down starts, what is to go down does not."""
+        if name not in self.workers or self.ending or self.is_leaving(name):
+            return
+        for descent in self._engine.descents:
+            descent.spare(name)
+            for service in self._dependencies.needs(name.service):
+                for needed in self._roster.crew(service):
+                    descent.spare(needed.name)
+        if self.spec(name).depends_on:
+            self._dependencies.call(name.service, by, asked=True)
 
     # --- stopping
 
