@@ -1,10 +1,11 @@
 """Pages that are drawn from the code's tables are as the code is: ``python -m tests.docs.reference`` draws them."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.docs.reference import PART, PARTS, pages, refreshed
+from tests.docs.reference import DOCS, PART, PARTS, pages, refreshed
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
@@ -14,3 +15,11 @@ def test_a_page_is_as_the_code_is(page: Path) -> None:
 
 def test_every_table_is_on_a_page() -> None:
     assert {found[1] for page in pages() for found in PART.findall(page.read_text())} == set(PARTS)
+
+
+def test_every_kind_of_event_is_on_its_page() -> None:
+    source = "".join(file.read_text() for file in (DOCS.parent / "src").rglob("*.py"))
+    kinds = {"transition", *re.findall(r"\bnote\(\s*\"(\w+)\"", source)}
+    assert (
+        set(re.findall(r"^\| `(\w+)` \|", (DOCS / "reference/events.md").read_text().partition("##")[0], re.M)) == kinds
+    )
