@@ -55,7 +55,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "check": (("pidward check", "is pidward.toml right?"), ("pidward check --strict site.toml", "and here, too?")),
     "schema": (("pidward schema > pidward.schema.json", "for completion and checks in an editor"),),
     "doctor": (("pidward doctor", "what works here, and what is done without"),),
-    "completion": (("pidward completion bash", "see below for where to put it"),),
+    "completion": (("pidward completion bash", "for bash; put it where the shell looks: `pidward help completion`"),),
     "demo": (("pidward demo", "all scenes"), ("pidward demo --list", "which there are")),
     "version": (("pidward version", "of pidward, and of the Python it runs on"),),
 }
