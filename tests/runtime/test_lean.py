@@ -26,7 +26,7 @@ def test_the_supervisor_does_not_load_what_few_need() -> None:
     loaded = loaded_by("pidward.cli.supervising")
     assert "pidward.runtime.supervise" in loaded
     assert not loaded & {
-        "argparse", "ctypes", "dataclasses", "datetime", "difflib", "grp", "inspect", "logging", "pwd", "selectors",
-        "socket", "subprocess", "tomllib", "pidward.cli.viewer", "pidward.config.load",
+        "argparse", "ctypes", "dataclasses", "datetime", "difflib", "grp", "inspect", "json", "logging", "pwd", "re",
+        "selectors", "socket", "subprocess", "tomllib", "typing", "pidward.cli.viewer", "pidward.config.load",
         "pidward.logs.pump", "pidward.logs.reader",
     }  # fmt: skip

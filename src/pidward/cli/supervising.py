@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from pidward.cli.announcer import Announcer
 from pidward.cli.failure import DENIED, FAILED, OK, Failure
@@ -12,6 +11,7 @@ from pidward.cli.paths import SOCKET_NAME, instance_of, runtime_dir_of, state_di
 from pidward.control.listen import AlreadyRunning, ControlSocket
 from pidward.control.server import Server
 from pidward.core.actions import Finish
+from pidward.core.lean import Any
 from pidward.core.spec import Configuration
 from pidward.runtime.desk import Desk
 from pidward.runtime.loop import Loop

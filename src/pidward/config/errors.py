@@ -1,7 +1,8 @@
 """What is wrong with a configuration, and where."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+
+from pidward.core.lean import NamedTuple
 
 MAX_MESSAGE = 300
 """Characters of one message; a value pasted into the wrong place must not fill the screen."""

@@ -1,9 +1,9 @@
 """One call under way, as the methods of the service see it."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 from pidward.control.interface import Refusal
+from pidward.core.lean import Protocol
 
 Parameters = dict[str, object]
 

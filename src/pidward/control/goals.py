@@ -1,8 +1,8 @@
 """When is what an operator asked for done? Pure: worker, goal and the time of asking in, verdict out."""
 
 import enum
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.model import Phase, ProcessId, Sameness, Wanted, Worker
 from pidward.core.units import Instant
 

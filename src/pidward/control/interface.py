@@ -4,8 +4,6 @@ The server serves these texts by introspection, takes the parameters of each met
 not fit; a test holds the methods of ``control.service`` against them.
 """
 
-import re
-
 SUPERVISOR = """\
 # A running pidward supervisor: what its workers do, and what they should do.
 #
@@ -194,14 +192,13 @@ DESCRIPTIONS = {VARLINK_NAME: VARLINK, SUPERVISOR_NAME: SUPERVISOR}
 Parameters = dict[str, str]
 """Names of parameters and their types, as in ``{"targets": "?[]string"}``."""
 
-_METHOD = re.compile(r"^method (\w+)\(([^)]*)\)", re.MULTILINE)
-
 
 def methods_of(description: str) -> dict[str, Parameters]:
     """Read the methods of a description, and what they take."""
     methods = {}
-    for name, inside in _METHOD.findall(description):
-        pairs = (pair.split(":") for pair in inside.split(",") if pair.strip())
+    for declaration in description.split("\nmethod ")[1:]:
+        name, _, rest = declaration.partition("(")
+        pairs = (pair.split(":") for pair in rest.partition(")")[0].split(",") if pair.strip())
         methods[name] = {key.strip(): kind.strip() for key, kind in pairs}
     return methods
 

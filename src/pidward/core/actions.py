@@ -1,7 +1,6 @@
 """What may be asked of the runtime. Imperatives; their order is the order of doing."""
 
-from typing import NamedTuple
-
+from pidward.core.lean import NamedTuple
 from pidward.core.model import ExitStatus, Phase, ProcessId, Wanted, WorkerName
 from pidward.core.units import Instant
 

@@ -1,13 +1,13 @@
 """Another configuration, another number of workers: what is there becomes what is to be there."""
 
 from collections.abc import Iterable
-from typing import assert_never
 
 from pidward.core import events as on
 from pidward.core.actions import Record
 from pidward.core.change import Change, Consequence, compare
 from pidward.core.dependencies import Dependencies
 from pidward.core.engine import Engine
+from pidward.core.lean import assert_never
 from pidward.core.model import Phase, Wanted, Worker, WorkerName
 from pidward.core.rolling import Rolls
 from pidward.core.roster import why_down

@@ -2,8 +2,8 @@
 
 import enum
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
+from pidward.core.lean import Any, NamedTuple
 from pidward.core.spec import Configuration, Execution, ProbeKind, ServiceSpec
 
 

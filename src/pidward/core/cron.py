@@ -6,7 +6,8 @@ and time. What the clock shows at an instant is told by a function, so that noth
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+
+from pidward.core.lean import NamedTuple
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 _HORIZON = 8 * 366 + 1

@@ -6,10 +6,10 @@ without dependencies pay nothing.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from pidward.core import events as on
 from pidward.core.engine import Engine
+from pidward.core.lean import NamedTuple
 from pidward.core.model import Phase, Wanted, Worker, WorkerName
 from pidward.core.spec import Condition, Dependency, ServiceSpec, ServiceType
 from pidward.core.worker import new_worker

@@ -1,7 +1,6 @@
 """What can happen to a worker. Past participles: these are facts, not wishes."""
 
-from typing import NamedTuple
-
+from pidward.core.lean import NamedTuple
 from pidward.core.model import ExitStatus, ProcessId, WorkerName
 from pidward.core.spec import Configuration
 from pidward.core.units import Instant

@@ -5,8 +5,8 @@ group it is part of the end of one of its own members; a group that is part of n
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.model import WorkerName
 from pidward.core.restart import recent
 from pidward.core.spec import Configuration, GroupSpec, Strategy

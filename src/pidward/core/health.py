@@ -1,8 +1,8 @@
 """How well a whole supervisor is, in the three words that container managers ask for."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.model import Phase, Wanted, Worker, WorkerName
 
 MAX_REASONS = 20

@@ -1,12 +1,9 @@
 """The facts that decisions are made from: who a process is, how it ended, what a worker is doing."""
 
 import enum
-import re
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.units import Instant
-
-_SPELLED = re.compile(r"([1-9][0-9]{0,9}):([1-9][0-9]{0,19})")
 
 
 class Sameness(enum.Enum):
@@ -34,16 +31,20 @@ class ProcessId(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "ProcessId":
         """Read ``PID:INODE``; ValueError for anything else."""
-        found = _SPELLED.fullmatch(text)
-        if found is None:
+        pid, _, inode = text.partition(":")
+        if not (_is_number(pid, 10) and _is_number(inode, 20)):
             raise ValueError(f"expected PID:INODE, got {text!r}")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(pid), int(inode))
 
     def compare(self, other: "ProcessId") -> Sameness:
         """Tell whether two identities of the same boot name the same process."""
         if self.inode == 0 or other.inode == 0:
             return Sameness.UNKNOWN if self.pid == other.pid else Sameness.DIFFERENT
         return Sameness.SAME if self.inode == other.inode else Sameness.DIFFERENT
+
+
+def _is_number(text: str, digits: int) -> bool:
+    return text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= digits
 
 
 class Source(enum.Enum):
@@ -165,11 +166,18 @@ class Worker(NamedTuple):
     fault: str = ""  # why the present or the last process has failed, whatever its exit status says
     held: bool = False  # WAITING: its start is decided, and only others are in the way
     daemon: bool = False  # FORKING: the main process is known
+    job: bool = False  # ONESHOT: it does its work while it runs, and is never ready
 
     @property
     def is_idle(self) -> bool:
         """It has nothing to do until its schedule or a connection says so; that is as it should be."""
         return self.phase is Phase.WAITING and not self.held
+
+    @property
+    def is_well(self) -> bool:
+        """It does what it is for, has done it, or does nothing because nobody needs it."""
+        at_work = self.job and self.phase in (Phase.STARTING, Phase.RUNNING)
+        return at_work or self.phase in (Phase.READY, Phase.COMPLETED) or self.is_idle
 
 
 class EventRow(NamedTuple):

@@ -5,8 +5,8 @@ Assignments ``NAME=value``, one a line; of two with one name the last counts. Wh
 """
 
 import re
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.units import MAX_DURATION, Seconds
 
 MAX_TEXT = 4096

@@ -5,8 +5,8 @@ succession, so that a period of 10 s delays no start.
 """
 
 import re
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.spec import Probe
 from pidward.core.units import Instant, Seconds
 

@@ -1,10 +1,9 @@
 """Services that run now and then: by a schedule, or when somebody connects."""
 
-from typing import assert_never
-
 from pidward.core import events as on
 from pidward.core.dependencies import Dependencies
 from pidward.core.engine import Engine
+from pidward.core.lean import assert_never
 from pidward.core.model import Wanted, Worker, WorkerName
 from pidward.core.roster import is_down
 from pidward.core.spec import Overlap, ServiceSpec

@@ -4,8 +4,6 @@ The table is Linux's for x86, arm, riscv and s390 (include/uapi/asm-generic/sign
 running system's.
 """
 
-import re
-
 _NAMES = (
     "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU "
     "URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
@@ -13,13 +11,13 @@ _NAMES = (
 _NAME_OF = {number: "SIG" + word for number, word in enumerate(_NAMES.split(), start=1)}
 _NUMBER_OF = {name: number for number, name in _NAME_OF.items()}
 _ALIASES = {"SIGIOT": "SIGABRT", "SIGCLD": "SIGCHLD", "SIGPOLL": "SIGIO"}
-_REAL_TIME = re.compile(r"SIGRT(?:MIN(?:\+([0-9]{1,2}))?|MAX(?:-([0-9]{1,2}))?)")
 
 SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGCHLD, SIGCONT = (
     _NUMBER_OF["SIG" + w] for w in ("HUP", "INT", "KILL", "TERM", "CHLD", "CONT")
 )
 SIGRTMIN, SIGRTMAX = 34, 64
 """As programs see them: glibc keeps 32 and 33 for itself."""
+_REAL_TIME = {"SIGRTMIN": ("+", SIGRTMIN), "SIGRTMAX": ("-", SIGRTMAX)}
 
 
 def signal_name(number: int) -> str:
@@ -42,14 +40,15 @@ def parse_signal(text: str | int) -> int:
 
 
 def _spelled(word: str) -> int | None:
-    if re.fullmatch("[0-9]{1,2}", word):
+    if _is_number(word):
         return int(word)
     name = word if word.startswith("SIG") else "SIG" + word
-    real_time = _REAL_TIME.fullmatch(name)
-    if real_time is None:
-        return _NUMBER_OF.get(_ALIASES.get(name, name))
-    if "MIN" in name:
-        number = SIGRTMIN + int(real_time[1] or 0)
-    else:
-        number = SIGRTMAX - int(real_time[2] or 0)
-    return number if number >= SIGRTMIN else None
+    base, sign, offset = name[:8], name[8:9], name[9:]
+    if base in _REAL_TIME and (not sign or (sign == _REAL_TIME[base][0] and _is_number(offset))):
+        number = _REAL_TIME[base][1] + int(sign + offset or 0)
+        return number if number >= SIGRTMIN else None
+    return _NUMBER_OF.get(_ALIASES.get(name, name))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 2

@@ -1,8 +1,8 @@
 """What the user configured, checked and complete: every default is filled in here and nowhere else."""
 
 import enum
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.signals import SIGTERM
 from pidward.core.units import Bytes, Seconds
 

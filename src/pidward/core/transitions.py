@@ -4,9 +4,8 @@ Every change of phase goes through ``enter``, which always leaves a Record with 
 is told why by ``obstacle``, in plain words; empty: nothing is in the way.
 """
 
-from typing import Any, assert_never
-
 from pidward.core.actions import Action, Kill, PreStop, Record, Signal, Spawn, StopAll
+from pidward.core.lean import Any, assert_never
 from pidward.core.model import ExitStatus, Phase, Wanted, Worker
 from pidward.core.restart import describe, is_success, jittered, next_delay, recent, shall_restart
 from pidward.core.signals import SIGCONT, SIGKILL

@@ -4,8 +4,7 @@ Durations are ``"500ms"``, ``"10s"``, ``"5min"``, ``"1h 30min"`` or a bare numbe
 ``"2GB"`` or a bare number of bytes. Percentages are ``"40%"``. Parsing accepts what printing produces.
 """
 
-import re
-from typing import NewType
+from pidward.core.lean import NewType
 
 Seconds = NewType("Seconds", float)
 """A length of time."""
@@ -22,7 +21,7 @@ _SIZE_UNITS = {
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
     "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40,
 }  # fmt: skip
-_NUMBER_AND_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
+_NUMBER_AND_UNIT = r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)"
 
 MAX_DURATION = Seconds(1e10)
 """About three centuries: beyond it a float of seconds no longer tells microseconds apart."""
@@ -68,6 +67,8 @@ def parse_size(text: object) -> Bytes:
 def parse_percent(text: object) -> float:
     """Read ``"40%"`` as 0.4; a bare number is taken as the fraction itself. Raises ValueError."""
     if isinstance(text, str):
+        import re  # noqa: PLC0415 - reading is for those who read the file, not for the supervisor
+
         number = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*", text)
         if number is None:
             raise ValueError(f'expected a percentage like "10%", got {text!r}')
@@ -79,9 +80,12 @@ def parse_percent(text: object) -> float:
 
 def _parts(text: str, what: str, examples: str) -> list[tuple[float, str]]:
     """Split ``"1h 30min"`` into numbers and units; ValueError unless all of the text is such pairs."""
+    import re  # noqa: PLC0415 - as above
+
+    pattern = re.compile(_NUMBER_AND_UNIT)
     parts, at, end = [], 0, len(text.rstrip())
     while at < end:
-        found = _NUMBER_AND_UNIT.match(text, at)
+        found = pattern.match(text, at)
         if found is None:
             break
         parts.append((float(found[1]), found[2]))

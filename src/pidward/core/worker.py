@@ -18,10 +18,9 @@ What a worker waits for, phase by phase:
     STOPPED, COMPLETED, FAILED   somebody who asks
 """
 
-from typing import assert_never
-
 from pidward.core import events as on
 from pidward.core.actions import Kill
+from pidward.core.lean import assert_never
 from pidward.core.model import Phase, Wanted, Worker, WorkerName
 from pidward.core.restart import describe
 from pidward.core.signals import signal_name

@@ -7,8 +7,8 @@ The names of directories are the caller's.
 import errno
 import os
 from collections.abc import Callable
-from typing import NamedTuple, Self
 
+from pidward.core.lean import NamedTuple, Self
 from pidward.kernel import mask
 from pidward.kernel.errors import translated
 from pidward.kernel.members import kill_members, signal_members

@@ -9,8 +9,8 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.spec import Resources
 from pidward.kernel.cgroup import GroupV1, look_for
 from pidward.kernel.errors import KernelError

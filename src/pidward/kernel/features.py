@@ -7,8 +7,8 @@ there, each facility shows itself when it is first used. ``pidward doctor`` prin
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.signals import signal_name
 from pidward.kernel import mask, trials
 from pidward.kernel.errors import KernelError

@@ -3,8 +3,8 @@
 import os
 import resource
 import sys
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.kernel.errors import Denied, KernelError
 
 UNLIMITED = resource.RLIM_INFINITY

@@ -13,8 +13,8 @@ import os
 import socket
 import struct
 from contextlib import suppress
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.kernel import mask
 from pidward.kernel.errors import KernelError, translated
 from pidward.kernel.pidfd import Pidfd

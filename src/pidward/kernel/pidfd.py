@@ -13,8 +13,8 @@ import select
 import signal
 import struct
 from types import TracebackType
-from typing import NamedTuple, Self
 
+from pidward.core.lean import NamedTuple, Self
 from pidward.core.model import ProcessId, Sameness
 from pidward.core.signals import SIGRTMAX
 from pidward.kernel import abi, clock, mask

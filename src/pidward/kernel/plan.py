@@ -3,8 +3,8 @@
 import errno
 import os
 import sys
-from typing import Literal, NamedTuple
 
+from pidward.core.lean import Literal, NamedTuple
 from pidward.kernel.pidfd import Pidfd
 
 _INODE = b"LISTEN_PIDFDID="

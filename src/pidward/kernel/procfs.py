@@ -6,8 +6,8 @@ the text is about that process. Without it the answer is Gone, whatever was read
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.units import Bytes
 from pidward.kernel import mask
 from pidward.kernel.errors import Gone, translated

@@ -4,8 +4,8 @@ import os
 import signal
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.kernel import abi
 from pidward.kernel.errors import translated
 

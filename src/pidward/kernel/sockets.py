@@ -5,8 +5,8 @@ import os
 import stat
 from contextlib import closing
 from errno import EADDRINUSE
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.spec import SocketKind, SocketSpec
 
 _STREAMS = frozenset({SocketKind.TCP, SocketKind.UNIX})

@@ -8,8 +8,8 @@ a Python program that does all steps, about 10 ms, and needs no compiler.
 import fcntl
 import os
 from collections.abc import Sequence
-from typing import Protocol, cast
 
+from pidward.core.lean import Protocol, cast
 from pidward.kernel.mask import taken_away
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.plan import Failure, Gate, Ids, Plan, Started

@@ -14,8 +14,8 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, cast
 
+from pidward.core.lean import TYPE_CHECKING, Any, cast
 from pidward.kernel.errors import KernelError
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.plan import Failure, Gate, Plan, Started

@@ -15,8 +15,8 @@ import os
 from collections.abc import Callable, Container, Iterable
 from signal import SIGSTOP
 from types import TracebackType
-from typing import Self
 
+from pidward.core.lean import Self
 from pidward.core.model import ExitStatus, ProcessId
 from pidward.core.signals import SIGKILL
 from pidward.core.units import Seconds

@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
-from typing import Protocol
 
+from pidward.core.lean import Protocol
 from pidward.core.model import WorkerName
 from pidward.core.spec import LogFormat, LogMode, LogPolicy
 from pidward.core.units import Instant, Seconds

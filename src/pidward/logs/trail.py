@@ -7,8 +7,8 @@ import bisect
 import os
 from collections.abc import Iterator
 from itertools import count, takewhile
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.model import WorkerName
 from pidward.core.spec import LogPolicy
 from pidward.logs import index, layout

@@ -1,8 +1,8 @@
 """Lines as the program wrote them, out of what is in the log file: text as it is, JSON Lines undone."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.model import WorkerName
 
 _BEGIN = b'{"time":"'

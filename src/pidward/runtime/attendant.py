@@ -5,10 +5,10 @@ events. None is imported before a configuration needs it.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
 
 from pidward.core.actions import Record
 from pidward.core.events import Event
+from pidward.core.lean import NamedTuple, Protocol
 from pidward.core.model import EventRow, ExitStatus, Worker, WorkerName
 from pidward.core.spec import Configuration, ServiceSpec
 from pidward.kernel.pidfd import Pidfd

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from errno import errorcode
 from itertools import count
-from typing import NamedTuple
 
 from pidward.core.actions import PreStop
 from pidward.core.events import PreStopEnded
+from pidward.core.lean import NamedTuple
 from pidward.core.model import ExitStatus, Phase, WorkerName
 from pidward.core.restart import describe
 from pidward.core.signals import SIGKILL

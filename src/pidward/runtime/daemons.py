@@ -10,8 +10,8 @@ that one is the main process, and nothing has failed.
 
 import os
 from contextlib import suppress
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.model import ExitStatus, Phase, ProcessId, WorkerName
 from pidward.core.spec import ServiceSpec, ServiceType
 from pidward.core.units import Instant

@@ -4,10 +4,10 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
 
 from pidward.core.change import Change
 from pidward.core.health import Health
+from pidward.core.lean import NamedTuple, Protocol
 from pidward.core.model import EventRow, ProcessId, Worker, WorkerName
 
 __all__ = ["About", "Desk", "EventRow", "Member", "NoProcess", "NotReloadable", "UnknownTarget"]

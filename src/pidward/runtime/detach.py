@@ -3,8 +3,8 @@
 import os
 import select
 from collections.abc import Sequence
-from typing import Self
 
+from pidward.core.lean import Self
 from pidward.core.model import ExitStatus, ProcessId
 from pidward.core.signals import SIGKILL, SIGTERM
 from pidward.kernel.errors import KernelError

@@ -1,8 +1,8 @@
 """What this machine grants pidward: kernel features, where trees are kept, limits and what they allow."""
 
 import os
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.kernel.cgroup import locate
 from pidward.kernel.features import Finding, probe
 from pidward.kernel.limits import UNLIMITED, read_limit

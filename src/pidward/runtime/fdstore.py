@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.model import WorkerName
 from pidward.kernel.notify import is_same_open_file
 from pidward.runtime.loop import Loop, Watch

@@ -11,8 +11,8 @@ between fields; only the last field of an answer's record may hold a tab itself.
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.kernel.cgroup import Group
 from pidward.kernel.errors import KernelError
 from pidward.kernel.pidfd import Pidfd

@@ -8,8 +8,8 @@ import heapq
 import select
 from collections.abc import Callable
 from itertools import count
-from typing import Protocol
 
+from pidward.core.lean import Protocol
 from pidward.core.units import Instant
 from pidward.kernel.clock import Timer as KernelTimer
 from pidward.kernel.clock import boottime

@@ -4,10 +4,10 @@ import fcntl
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from typing import NamedTuple, Protocol
 
 from pidward import __version__
 from pidward.core import actions as do
+from pidward.core.lean import NamedTuple, Protocol
 from pidward.core.model import EventRow
 from pidward.core.spec import Configuration, Settings
 from pidward.core.units import Instant, Seconds

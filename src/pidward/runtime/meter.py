@@ -9,8 +9,8 @@ and nothing is read.
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.kernel.cgroup import own_directory
 from pidward.kernel.errors import KernelError
 from pidward.kernel.pidfd import Pidfd

@@ -11,10 +11,10 @@ import os
 from collections import deque
 from collections.abc import Callable
 from signal import SIGABRT
-from typing import NamedTuple
 
 from pidward.core import events as on
 from pidward.core.actions import Record
+from pidward.core.lean import NamedTuple
 from pidward.core.model import Phase, ProcessId, WorkerName
 from pidward.core.notify import MAX_TEXT, Message, parse
 from pidward.core.spec import Configuration, ProbeKind, ServiceSpec, ServiceType

@@ -6,8 +6,8 @@ cgroups) in its walked tree. One that has been reaped is known by the cgroup tha
 
 import os
 from contextlib import ExitStack, suppress
-from typing import Any, NamedTuple
 
+from pidward.core.lean import Any, NamedTuple
 from pidward.core.model import ProcessId, Sameness, WorkerName
 from pidward.kernel.cgroup import Group, GroupV1
 from pidward.kernel.errors import KernelError

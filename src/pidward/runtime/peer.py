@@ -3,8 +3,8 @@
 import _socket as socket  # the module above it makes enums of all numbers, 0.5 MiB
 import os
 import struct
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.model import ProcessId
 from pidward.kernel import procfs
 from pidward.kernel.errors import KernelError

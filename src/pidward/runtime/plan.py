@@ -7,8 +7,8 @@ sentence for people, before anything is started.
 import os
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
 
+from pidward.core.lean import NamedTuple
 from pidward.core.model import WorkerName
 from pidward.core.spec import Execution, Limit, Security, ServiceSpec
 from pidward.kernel.limits import RESOURCES, UNLIMITED

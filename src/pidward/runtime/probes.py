@@ -6,12 +6,12 @@ What the answers amount to, and when to ask again, ``core.probing`` says.
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 from zlib import crc32
 
 from pidward import __version__
 from pidward.core.actions import Record
 from pidward.core.events import Ready, Unhealthy, Unready
+from pidward.core.lean import Protocol
 from pidward.core.model import Phase, ProcessId, WorkerName
 from pidward.core.probing import (
     LIVENESS,

@@ -4,11 +4,10 @@ Runs that fell due while the machine slept, or while the clock was turned forwar
 up for by one. What happens when the run before it has not ended, the core decides.
 """
 
-from typing import NamedTuple
-
 from pidward.core.actions import Record
 from pidward.core.cron import Cron, parse
 from pidward.core.events import Due
+from pidward.core.lean import NamedTuple
 from pidward.core.model import WorkerName
 from pidward.core.spec import Configuration, Schedule, ServiceSpec
 from pidward.core.units import Instant, Seconds, format_duration

@@ -1,7 +1,6 @@
 """What the kernel holds for one worker: its pidfd, its gate, its tree. Owned here, closed here."""
 
-from typing import Protocol
-
+from pidward.core.lean import Protocol
 from pidward.core.model import WorkerName
 from pidward.core.spec import LogMode
 from pidward.kernel.pidfd import Pidfd

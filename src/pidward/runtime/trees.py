@@ -7,9 +7,9 @@ directory entered at the gate; or a walk over the descendants that the kernel ha
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
+from pidward.core.lean import TYPE_CHECKING, NamedTuple
 from pidward.core.model import ProcessId, WorkerName
 from pidward.core.signals import SIGKILL
 from pidward.core.spec import Resources

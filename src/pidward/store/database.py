@@ -1,13 +1,16 @@
 """The one file, and all SQL that is spoken to it."""
 
 import _sqlite3 as sqlite3  # the module above it loads datetime for adapters that nobody here needs, 0.4 MiB
-import json
 import os
+from _json import encode_basestring_ascii, make_encoder  # json itself needs regular expressions to read, 0.3 MiB
 from collections.abc import Sequence
-from typing import NamedTuple, Self
 
+from pidward.core.lean import NamedTuple, Self
 from pidward.core.model import EventRow
 from pidward.store.rows import Fact, is_scale, recorded, scale, wish
+
+_encode = make_encoder(None, str, encode_basestring_ascii, None, ":", ",", False, False, True)
+"""As ``json.dumps`` with short separators and ``default=str``."""
 
 MIGRATIONS = (
     """
@@ -201,7 +204,7 @@ def read_events(path: str, since: int, limit: int) -> list[EventRow]:
         connection.close()
     try:
         return [
-            EventRow(int(seq), float(wall), str(kind), str(worker), str(text), dict(json.loads(data)))
+            EventRow(int(seq), float(wall), str(kind), str(worker), str(text), _load(data))
             for seq, wall, kind, worker, text, data in rows
         ]
     except (TypeError, ValueError) as error:
@@ -247,7 +250,13 @@ def _clean(text: str) -> str:
 
 
 def _dump(data: dict[str, object]) -> str:
-    return json.dumps(data, separators=(",", ":"), default=str)
+    return "".join(_encode(data, 0))
+
+
+def _load(data: str) -> dict[str, object]:
+    import json  # noqa: PLC0415 - for those who look back further than memory reaches
+
+    return dict(json.loads(data))
 
 
 def _quoted(path: str) -> str:

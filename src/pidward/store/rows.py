@@ -1,8 +1,7 @@
 """What is kept, as plain values. Pure."""
 
-from typing import NamedTuple
-
 from pidward.core.actions import Record
+from pidward.core.lean import NamedTuple
 from pidward.core.model import EventRow, ExitStatus, Phase, ProcessId, Wanted, WorkerName
 from pidward.core.signals import signal_name
 from pidward.core.units import Instant

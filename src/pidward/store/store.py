@@ -9,9 +9,9 @@ import time
 from _sqlite3 import Error as SqlError
 from collections import deque
 from collections.abc import Callable
-from typing import Self
 
 from pidward.core.actions import Record
+from pidward.core.lean import Self
 from pidward.core.model import EventRow, Wanted, WorkerName
 from pidward.core.units import Instant, Seconds
 from pidward.store import rows
