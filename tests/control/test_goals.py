@@ -88,5 +88,7 @@ def test_replaced(state: Worker, before: ProcessId | None, outcome: Outcome) -> 
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_as_wanted(phase: Phase) -> None:
-    assert is_as_wanted(worker(phase)) == (phase in (Phase.READY, Phase.COMPLETED))
+    assert is_as_wanted(worker(phase)) == (phase in (Phase.READY, Phase.COMPLETED, Phase.WAITING))
+    assert not is_as_wanted(worker(Phase.WAITING)._replace(held=True))
+    assert is_as_wanted(worker(Phase.RUNNING)._replace(job=True))
     assert is_as_wanted(worker(phase, wanted=Wanted.DOWN)) == (not phase.has_process)

@@ -32,6 +32,11 @@ def test_one_worker_decides(phase: Phase, live: bool, ready: bool) -> None:
     assert health.reasons == (() if ready else (f"web/2 is {phase.value}: because {phase.value}",))
 
 
+def test_a_job_at_work_is_well() -> None:
+    assert judge_health([worker(Phase.RUNNING)._replace(job=True)], ()).ready
+    assert not judge_health([worker(Phase.BACKING_OFF)._replace(job=True)], ()).ready
+
+
 def test_what_nobody_wants_up_does_not_count() -> None:
     for phase in Phase:
         health = judge_health([worker(phase, wanted=Wanted.DOWN)], ())

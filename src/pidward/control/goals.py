@@ -80,7 +80,7 @@ def _is_new(worker: Worker, asked: Instant, before: ProcessId | None) -> bool:
 
 
 def is_as_wanted(worker: Worker) -> bool:
-    """Nothing is missing from what was asked for: up and ready, or done, or idle until it is needed, or down."""
+    """Nothing is missing from what was asked for: it is well, or down as it should be."""
     if worker.wanted is Wanted.DOWN:
         return not worker.phase.has_process
-    return worker.phase in (Phase.READY, Phase.COMPLETED) or worker.is_idle
+    return worker.is_well

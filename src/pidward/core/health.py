@@ -30,7 +30,7 @@ def judge_health(workers: Iterable[Worker], unstarted: Iterable[WorkerName]) -> 
     failed = unready = 0
     reasons: list[str] = []
     for worker in workers:
-        if worker.wanted is Wanted.DOWN or may_serve(worker):
+        if worker.wanted is Wanted.DOWN or worker.is_well:
             continue
         unready += 1
         failed += worker.phase is Phase.FAILED
@@ -40,7 +40,3 @@ def judge_health(workers: Iterable[Worker], unstarted: Iterable[WorkerName]) -> 
         reasons.append(f"and {unready - len(reasons)} more")
     return Health(not failed, not unready, not late, tuple(reasons))
 
-
-def may_serve(worker: Worker) -> bool:
-    """It does what it is for, has done it, or does nothing because nobody needs it."""
-    return worker.phase in (Phase.READY, Phase.COMPLETED) or worker.is_idle

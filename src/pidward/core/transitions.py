@@ -75,7 +75,7 @@ def serve(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
         reason = "the program runs; its main process is not known"
         worker, record = enter(worker, Phase.RUNNING, reason, now, until=until)
     elif spec.type is ServiceType.ONESHOT:
-        worker, record = enter(worker, Phase.RUNNING, "the job runs", now)
+        worker, record = enter(worker, Phase.RUNNING, "the job runs", now, job=True)
     else:
         return await_ready(worker, spec, "the program runs", now)
     return worker, [record]

@@ -78,7 +78,7 @@ class Answers:
         return self._loop.now()
 
     def start(self, names: Sequence[WorkerName], by: str) -> None:
-        """Want them up."""
+        """Want them up, and so all that they need."""
         self._wish(names, Wanted.UP)
         for name in names:
             self._supervision.feed(on.StartAsked(name, by))
@@ -95,8 +95,13 @@ class Answers:
             self._supervision.feed(on.RestartAsked(name, by))
 
     def _wish(self, names: Sequence[WorkerName], wanted: Wanted) -> None:
-        """Remember before acting: what an operator stopped stays stopped, whatever happens to us."""
-        for name in names:
+        """Remember before acting: what an operator stopped stays stopped, whatever happens to us.
+
+        Who wants a worker up wants what it needs up, too.
+        """
+        services = {name.service for name in names} if wanted is Wanted.UP else ()
+        needed = [name for service in services for name in self._core.needed_by(service)]
+        for name in (*names, *needed):
             self._store.wish(name, wanted)
         self._store.flush(timeout=1.0)
 

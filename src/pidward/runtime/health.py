@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pidward.core.health import Health, judge_health, may_serve
+from pidward.core.health import Health, judge_health
 from pidward.core.model import EventRow, Wanted, Worker, WorkerName
 from pidward.runtime.supervise import Supervision
 
@@ -25,7 +25,7 @@ class Doctor:
     def begin(self) -> None:
         """Look at what was loaded; from now on each of those is awaited once."""
         workers = self._supervision.core.workers.values()
-        self._unstarted = {w.name for w in workers if w.wanted is Wanted.UP and not may_serve(w)}
+        self._unstarted = {w.name for w in workers if w.wanted is Wanted.UP and not w.is_well}
         if self._unstarted:
             self._unsubscribe = self._supervision.subscribe(self._happened)
 
@@ -45,4 +45,4 @@ class Doctor:
     @staticmethod
     def _is_done(worker: Worker | None) -> bool:
         """It has come up, or nobody waits for it any more."""
-        return worker is None or worker.wanted is Wanted.DOWN or may_serve(worker)
+        return worker is None or worker.wanted is Wanted.DOWN or worker.is_well
