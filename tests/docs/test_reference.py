@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pidward.core.model import Phase
 from tests.docs.reference import DOCS, PART, PARTS, pages, refreshed
 
 
@@ -23,3 +24,8 @@ def test_every_kind_of_event_is_on_its_page() -> None:
     assert (
         set(re.findall(r"^\| `(\w+)` \|", (DOCS / "reference/events.md").read_text().partition("##")[0], re.M)) == kinds
     )
+
+
+def test_every_phase_is_on_its_page() -> None:
+    page = (DOCS / "worker-life.md").read_text().partition("```mermaid")[0]
+    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == [phase.value for phase in Phase]
