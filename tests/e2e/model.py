@@ -41,12 +41,12 @@ Name = tuple[str, int]
 
 @dataclass
 class Worker:
-    """One of them. None for restarts and exit: nobody can tell which of two events came first."""
+    """One of them. None for is_new, restarts and exit: nobody can tell which of two events came first."""
 
     phase: str
     wanted: str = "up"
     process: str | None = None  # as it was seen last
-    is_new: bool = False  # its process must be one that was never seen
+    is_new: bool | None = False  # its process must be one that was never seen
     restarts: int | None = 0
     exit: str | None = None  # a signal's name, or a code
 
@@ -199,11 +199,16 @@ class Model:
         """This process was told to end."""
         self._doomed.add(process)
 
-    def forgive_order(self, services: Iterable[str]) -> None:
-        """Several things were asked of these at once: what each worker went through is not known."""
+    def forgive_order(self, services: Iterable[str], *, stopped: bool) -> None:
+        """Several things were asked of these at once: what each worker went through is not known.
+
+        stopped: some were to stop, and perhaps were left alone because they were wanted again before their turn.
+        """
         for name, worker in self.workers.items():
             if name[0] in services:
                 worker.restarts, worker.exit = None, None
+                if stopped and worker.is_new:
+                    worker.is_new = None
 
     def problems(self, status: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """How what is seen differs from what is to be."""
@@ -230,10 +235,10 @@ class Model:
             "ends_in": (None, seen["ends_in"]),
             "has uptime": (worker.phase == READY, seen["uptime"] is not None),
         }
-        if worker.is_new:
-            pairs["process"] = ("another one", process if process in self._seen | {None} else "another one")
-        else:
+        if worker.is_new is False:
             pairs["process"] = (worker.process, process)
+        elif worker.is_new and (process is None or process in self._seen):
+            pairs["process"] = ("another one", process)
         if process in self._doomed:
             pairs["doomed"] = (None, process)
         if worker.restarts is not None:

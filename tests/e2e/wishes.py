@@ -182,6 +182,8 @@ def can_follow(earlier: Ask, later: Ask) -> bool:
         return False
     if all(area({service}) == {service} for service in shared):
         return True
+    if earlier.verb == "stop" and later.verb in ("start", "restart"):
+        return True
     return verbs <= {"start", "restart", "scale"} or verbs in ({"stop"}, {"kill"})
 
 
