@@ -343,11 +343,11 @@ def test_noise_harms_nobody(stage: Stage) -> None:
         fds = ", 0" * source.choice([0, 0, 1, 3, MAX_DESCRIPTORS])
         stage.tell(f"say({text!r}{fds})")
         stage.settle()
-    assert descriptors() <= here + 2, "what is stored, and nothing else"
+    stage.turn_until(lambda: descriptors() <= here + 2)  # what is stored, and nothing else
     stage.supervision.feed(on.StopAsked(WEB, "test"))
     stage.turn_until_phase(Phase.STOPPED)
     assert not [row for row in stage.store.rows if "internal error" in row.text]
-    assert descriptors() <= before + 2, "the notify socket, and the string of the puppet"
+    stage.turn_until(lambda: descriptors() <= before + 2)  # the notify socket, and the string of the puppet
 
 
 # --- another main process
@@ -405,7 +405,7 @@ def test_lies_about_the_main_process(stage: Stage, message: str, why: str) -> No
     stage.tell(f"say({message})")
     stage.turn_until_note(why)
     assert stage.main.id == first
-    assert descriptors() == here > before
+    stage.turn_until(lambda: descriptors() == here > before)
 
 
 def test_a_dead_process_is_no_main_process(stage: Stage) -> None:
@@ -441,10 +441,10 @@ def test_the_store_has_a_limit(stage: Stage) -> None:
     stage.tell("f = os.open('/dev/null', 0); g = os.open('/dev/null', 0); h = os.open('/dev/null', 0)")
     stage.tell("say('FDSTORE=1', f); say('FDSTORE=1', f); say('FDSTORE=1', g, h)")
     stage.turn_until_note("1 of the descriptors it sent were not kept: fd_store is 2")
-    assert descriptors() == here + 2 > before
+    stage.turn_until(lambda: descriptors() == here + 2 > before)
     stage.tell("say('FDSTOREREMOVE=1\\nFDNAME=stored')")
     stage.turn_until(lambda: stored(stage) == [])
-    assert descriptors() == here
+    stage.turn_until(lambda: descriptors() == here)
 
 
 def test_what_is_closed_at_the_other_end_is_not_kept(stage: Stage) -> None:
@@ -467,7 +467,7 @@ def test_an_operators_stop_empties_the_store(stage: Stage) -> None:
     stage.supervision.feed(on.StopAsked(WEB, "test"))
     stage.turn_until_phase(Phase.STOPPED)
     assert stored(stage) == []
-    assert descriptors() <= before + 2, "the notify socket, and the string of the puppet"
+    stage.turn_until(lambda: descriptors() <= before + 2)  # the notify socket, and the string of the puppet
 
 
 # --- readiness by descriptor
@@ -499,5 +499,5 @@ def test_who_is_forgotten_gives_all_back(stage: Stage) -> None:
     stage.turn_until(lambda: stored(stage, DB) == ["stored"])
     stage.supervision.reconfigure(Configuration((web(),)), "test")
     stage.turn_until(lambda: DB not in stage.supervision.core.workers)
-    assert descriptors() < before - 2
+    stage.turn_until(lambda: descriptors() < before - 2)
     assert stage.notify._speakers == {}

@@ -12,6 +12,7 @@ import fcntl
 import os
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 
 from pidward.core.lean import NamedTuple
@@ -45,12 +46,12 @@ class Datagram(NamedTuple):
     descriptors: list[int]
     is_whole: bool
 
-    def close(self) -> None:
-        """Close the sender's handle and the descriptors that are still here."""
+    def close(self, close: Callable[[int], None] = os.close) -> None:
+        """Close the sender's handle and, each by ``close``, the descriptors that are still here."""
         if self.sender is not None:
             self.sender.close()
         while self.descriptors:
-            os.close(self.descriptors.pop())
+            close(self.descriptors.pop())
 
 
 class NotifySocket:

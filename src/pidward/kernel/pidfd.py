@@ -22,6 +22,7 @@ from pidward.kernel.errors import Foreign, Gone, KernelError, Recycled, StaleBoo
 
 _TAG_PREFIX = "trusted.pidward."
 _SI_QUEUE = -1
+_MAX_NUMBER = 2**31 - 1  # what is beyond does not fit into a pid_t
 _SIGINFO = struct.Struct("=iii4xiiq96x")  # signo errno code | pid uid value
 _INFO = struct.Struct("=QQ11Ii")
 _pidfs_devices: set[int] = set()  # st_dev of pidfs, once seen: a kernel-internal mount, the same until reboot
@@ -124,6 +125,8 @@ class Pidfd:
         """
         if pid <= 0:
             raise ValueError(f"a process number is positive, got {pid}")
+        if pid > _MAX_NUMBER:
+            raise Gone(f"open process {pid}", "pidfd_open")
         try:
             fd = os.pidfd_open(pid)  # noqa: TID251 - this is the place
         except OSError as error:

@@ -56,7 +56,7 @@ class Surroundings(NamedTuple):
     spec: Callable[[WorkerName], ServiceSpec]  # KeyError for a worker that is not known
     subscribe: Callable[[Callable[[EventRow], None]], Callable[[], None]]
     prepare_again: Callable[[str], None]  # the equipment of this service changed: ask for it before the next start
-    change_main: Callable[[WorkerName, Pidfd], None]  # to a process proved to be of its tree; takes the handle
+    change_main: Callable[[WorkerName, Pidfd], bool]  # to a process proved to be of its tree; takes the handle
     succeed_by: Callable[[Successor], None]  # ask this, from now on, before the end of a main process counts
     inherit_orphans: Callable[[], None]  # daemons become our children when their parents end, and are reaped
     commands: set[Closable]  # that run for workers; closed when the supervisor ends

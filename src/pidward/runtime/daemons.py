@@ -20,7 +20,7 @@ from pidward.kernel.inotify import CLOSE_WRITE, CREATE, MODIFY, MOVED_TO, Inotif
 from pidward.kernel.pidfd import Pidfd, State
 from pidward.kernel.procfs import read_stat
 from pidward.runtime.attendant import Surroundings
-from pidward.runtime.loop import READ, Watch
+from pidward.runtime.loop import READ, Timer, Watch
 from pidward.runtime.owners import Owners
 from pidward.runtime.plan import expand
 from pidward.runtime.seat import Seat
@@ -42,7 +42,7 @@ class _First(NamedTuple):
 class _Daemon:
     """What is known of one worker's daemon."""
 
-    __slots__ = ("first", "guessed_until", "is_told", "path", "pause", "watch")
+    __slots__ = ("first", "guessed_until", "is_told", "path", "pause", "timer", "watch")
 
     def __init__(self, path: str) -> None:
         self.path = path  # of the pid file; "" without one
@@ -50,6 +50,7 @@ class _Daemon:
         self.guessed_until: Instant | None = None  # set when the main process was guessed
         self.is_told = False  # that there are several, and nobody can say which
         self.pause = _SOONEST
+        self.timer: Timer | None = None  # for the next look; never two
         self.watch: int | None = None  # inotify's number
 
 
@@ -91,6 +92,8 @@ class Daemons:
     def forget(self, name: WorkerName) -> None:
         """Nothing more is wanted of this worker."""
         daemon = self._daemons.pop(name, None)
+        if daemon is not None and daemon.timer is not None:
+            daemon.timer.cancel()
         if daemon is None or daemon.watch is None or self._inotify is None:
             return
         if all(other.watch != daemon.watch for other in self._daemons.values()):  # same directory, same number
@@ -141,14 +144,14 @@ class Daemons:
             self._look_later(name, daemon)
 
     def _look_later(self, name: WorkerName, daemon: _Daemon) -> None:
-        loop = self._surroundings.loop
-
         def look() -> None:
-            if self._daemons.get(name) is daemon:  # else it was started anew
-                self._look(name)
+            daemon.timer = None
+            self._look(name)
 
-        loop.call_at(Instant(loop.now() + daemon.pause), look)
-        daemon.pause = min(2 * daemon.pause, _LATEST)
+        if daemon.timer is None:
+            loop = self._surroundings.loop
+            daemon.timer = loop.call_at(Instant(loop.now() + daemon.pause), look)
+            daemon.pause = min(2 * daemon.pause, _LATEST)
 
     def _only_one(self, seat: Seat, daemon: _Daemon) -> Pidfd | None:
         """The only process of the tree whose parent is not of the tree; None when there are several."""

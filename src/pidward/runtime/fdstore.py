@@ -1,6 +1,5 @@
 """Descriptors that workers leave with us, and get back when they are started again (FDSTORE=1)."""
 
-import os
 from collections.abc import Callable
 
 from pidward.core.lean import NamedTuple
@@ -21,9 +20,15 @@ class _Stored(NamedTuple):
 class FdStore:
     """Of all workers. Owns what is in it."""
 
-    def __init__(self, loop: Loop, changed: Callable[[WorkerName], None]) -> None:
-        """``changed`` is called after each change of what a worker has here."""
-        self._loop, self._changed = loop, changed
+    def __init__(self, loop: Loop, changed: Callable[[WorkerName], None], close: Callable[[int], None]) -> None:
+        """Begin with nothing.
+
+        Args:
+            loop: watches their other ends.
+            changed: called after each change of what a worker has here.
+            close: closes a descriptor, and does not wait for that.
+        """
+        self._loop, self._changed, self._close = loop, changed, close
         self._stored: dict[WorkerName, list[_Stored]] = {}
 
     def of(self, worker: WorkerName) -> tuple[tuple[str, int], ...]:
@@ -48,7 +53,7 @@ class FdStore:
         rest = []
         for fd in descriptors:
             if any(stored.name == name and is_same_open_file(stored.fd, fd) for stored in here):
-                os.close(fd)
+                self._close(fd)
             elif len(here) < most:
                 here.append(_Stored(name, fd, self._watch(worker, fd) if poll else None))
             else:
@@ -75,7 +80,7 @@ class FdStore:
     def _watch(self, worker: WorkerName, fd: int) -> Watch | None:
         try:
             return self._loop.watch(fd, _ONLY_THE_END, lambda _events: self._drop(worker, lambda s: s.fd == fd))
-        except PermissionError:  # a file, which has no other end
+        except OSError:  # EPERM: a file, which has no other end; ELOOP: an epoll within too many; ENOSPC
             return None
 
     def _drop(self, worker: WorkerName, which: Callable[[_Stored], bool]) -> None:
@@ -84,5 +89,5 @@ class FdStore:
             here.remove(stored)
             if stored.watch is not None:
                 stored.watch.close()
-            os.close(stored.fd)
+            self._close(stored.fd)
         self._changed(worker)

@@ -19,6 +19,7 @@ from pidward.core.model import Phase, ProcessId, WorkerName
 from pidward.core.notify import MAX_TEXT, Message, parse
 from pidward.core.spec import Configuration, ProbeKind, ServiceSpec, ServiceType
 from pidward.core.units import Instant, Seconds, format_duration
+from pidward.kernel.closing import Closer
 from pidward.kernel.errors import KernelError
 from pidward.kernel.notify import Datagram, NotifySocket
 from pidward.kernel.pidfd import Pidfd, State
@@ -93,7 +94,10 @@ class Notify:
         self._strangers = _Allowance()
         self._owners = Owners()
         self._daemons = Daemons(surroundings, self._owners)
-        self._store = FdStore(self._loop, lambda worker: surroundings.prepare_again(worker.service))
+        self._closer = Closer()
+        self._store = FdStore(
+            self._loop, lambda worker: surroundings.prepare_again(worker.service), self._closer.close
+        )  # fmt: skip
         self._services: frozenset[str] = frozenset()
         self._inherits = False
         self._is_open = False
@@ -161,7 +165,7 @@ class Notify:
         for name in list(self._speakers):
             self._forget(name)
         while self._read:
-            self._read.popleft().datagram.close()
+            self._read.popleft().datagram.close(self._closer.close)
         self._daemons.close()
         self._store.close()
         if self._watch is not None:
@@ -282,7 +286,7 @@ class Notify:
             try:
                 self._apply(said)
             finally:
-                said.datagram.close()  # also what a barrier waits for
+                said.datagram.close(self._closer.close)  # also what a barrier waits for
 
     def _apply(self, said: _Said) -> None:
         datagram, name = said.datagram, said.worker
@@ -424,7 +428,7 @@ class Notify:
 def _meant(message: Message, datagram: Datagram) -> Pidfd | None:
     """The process that is named, held: by the pidfd that came along, or by its number, and inode if that was said."""
     if message.main_pidfd and datagram.descriptors:
-        return Pidfd.take(datagram.descriptors.pop(0))
+        return Pidfd.copy_of(datagram.descriptors[0])  # what is none is closed with the message
     if message.main_pid is not None:
         return Pidfd.open(message.main_pid, message.main_inode)
     return None

@@ -10,11 +10,16 @@ from pidward.core.actions import Record
 from pidward.core.events import Demanded
 from pidward.core.model import Phase, WorkerName
 from pidward.core.spec import Configuration, ServiceSpec, SocketKind, SocketSpec
+from pidward.core.units import Instant
 from pidward.kernel.sockets import Listener, Owner
 from pidward.runtime.attendant import Equipment, Surroundings
-from pidward.runtime.loop import READ, Watch
+from pidward.runtime.loop import READ, Timer, Watch
 from pidward.runtime.plan import PlanError, ids_of
 from pidward.runtime.seat import Seat
+
+PAUSE = 0.1
+"""Seconds between two starts on demand. Who ends without taking the connection would be started without end; the client
+waits in the queue."""
 
 _Key = tuple[SocketKind, str, int]
 
@@ -32,6 +37,7 @@ class Sockets:
 
         What cannot be bound now is tried again at each start of its service, which fails with the reason until then.
         """
+        waiting = self._leave_doors()  # before what they watch is closed
         specs = {_key(s): (s, service) for service in configuration.services for s in service.execution.sockets}
         for key in [key for key in self._bound if key not in specs]:
             self._bound.pop(key)[0].close()
@@ -40,7 +46,11 @@ class Sockets:
                 self._bind(socket, service)
             except PlanError as error:
                 self._surroundings.note("sockets", None, f"{service.name}: {error}")
-        self._keep_doors(configuration)
+        for service in configuration.services:
+            if service.on_demand:
+                bound = [self._bound[_key(s)] for s in service.execution.sockets if _key(s) in self._bound]
+                known = waiting.get(service.name, set())
+                self._on_demand[service.name] = _Doorkeeper(self._surroundings, service.name, bound, known)
 
     def equip(self, name: WorkerName, spec: ServiceSpec) -> Equipment:
         """The sockets of its service, in the order of the configuration."""
@@ -55,9 +65,7 @@ class Sockets:
 
     def close(self) -> None:
         """Close all of them. Workers that live keep theirs."""
-        for doorkeeper in self._on_demand.values():
-            doorkeeper.close()
-        self._on_demand.clear()
+        self._leave_doors()
         while self._bound:
             self._bound.popitem()[1][0].close()
 
@@ -77,16 +85,14 @@ class Sockets:
         self._bound[_key(spec)] = listener, spec
         return listener
 
-    def _keep_doors(self, configuration: Configuration) -> None:
-        """Have one doorkeeper for each service that starts on demand."""
-        wanted = {s.name: s for s in configuration.services if s.on_demand}
-        waiting = {name: keeper.waiting for name, keeper in self._on_demand.items()}
-        for keeper in self._on_demand.values():
-            keeper.close()
-        self._on_demand = {}
-        for name, service in wanted.items():
-            bound = [self._bound[_key(s)] for s in service.execution.sockets if _key(s) in self._bound]
-            self._on_demand[name] = _Doorkeeper(self._surroundings, name, bound, waiting.get(name, set()))
+    def _leave_doors(self) -> dict[str, set[WorkerName]]:
+        """Dismiss the doorkeepers; who of each service waits for a connection."""
+        waiting = {}
+        while self._on_demand:
+            name, doorkeeper = self._on_demand.popitem()
+            doorkeeper.close()
+            waiting[name] = doorkeeper.waiting
+        return waiting
 
 
 class _Doorkeeper:
@@ -101,6 +107,8 @@ class _Doorkeeper:
     ) -> None:
         self._surroundings, self._service, self._bound, self.waiting = surroundings, service, bound, waiting
         self._watches: list[Watch] = []
+        self._knocked = Instant(0.0)
+        self._timer: Timer | None = None
         self._look()
 
     def followed(self, record: Record) -> None:
@@ -111,18 +119,31 @@ class _Doorkeeper:
         self._look()
 
     def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         while self._watches:
             self._watches.pop().close()
 
     def _look(self) -> None:
+        loop, soonest = self._surroundings.loop, Instant(self._knocked + PAUSE)
         if not self.waiting:
             self.close()
-        elif not self._watches:
+        elif self._watches or self._timer is not None:
+            pass
+        elif loop.now() < soonest:
+            self._timer = loop.call_at(soonest, self._look_again)
+        else:
             for listener, spec in self._bound:
-                self._watches.append(self._surroundings.loop.watch(listener, READ, self._knocker(spec)))
+                self._watches.append(loop.watch(listener, READ, self._knocker(spec)))
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self._look()
 
     def _knocker(self, spec: SocketSpec) -> Callable[[int], None]:
         def knocked(_events: int) -> None:
+            self._knocked = self._surroundings.loop.now()
             self.close()  # readable until somebody accepts: once is enough
             self._surroundings.feed(Demanded(self._service, f"a connection to {show(spec)}"))
 

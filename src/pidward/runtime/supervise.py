@@ -52,6 +52,7 @@ DESCRIPTORS_PER_BIRTH = 2
 THREADS_FROM = 16
 """A batch this large is worth a second thread; measured in bench/spawn_cost.py."""
 
+_SERVING = (Phase.RUNNING, Phase.READY)
 _AWAITS_EMPTY = (Phase.RUNNING, Phase.STOPPING, Phase.KILLING)
 """When the main process has ended: RUNNING is a daemon whose main process is not known yet."""
 
@@ -413,8 +414,8 @@ class Supervision:
         if status is None:
             return
         process, failure = seat.pidfd.id, seat.failure
-        if left_behind and (successor := self._successor(seat, status)) is not None:
-            self.change_main(seat.name, successor)
+        successor = self._successor(seat, status) if left_behind else None
+        if successor is not None and self.change_main(seat.name, successor):
             return
         self._dead.append(seat.leave())
         if failure is not None and self._phase(seat) is Phase.STARTING:
@@ -424,16 +425,23 @@ class Supervision:
         if left_behind and seat.emptied_watch is None and self._phase(seat) in _AWAITS_EMPTY:
             self._await_empty(seat)
 
-    def change_main(self, name: WorkerName, process: Pidfd) -> None:
+    def change_main(self, name: WorkerName, process: Pidfd) -> bool:
         """Another process of the worker's tree is its main process from now on.
 
         Args:
             name: the worker. KeyError for one that is not known.
             process: proved to be of its tree; ours from now on.
+
+        Returns:
+            False, and nothing has changed, when the worker is on its way up or down: the core waits for the process
+            that it knows.
         """
         seat = self._seats[name]
         if seat.gate is not None:
             self._gate_spoke(seat)
+        if self._phase(seat) not in _SERVING:
+            process.close()
+            return False
         if seat.pidfd is not None:
             self._part_with(seat)
         self._trees.unwatch(seat)
@@ -441,6 +449,7 @@ class Supervision:
         seat.watch = self._loop.watch(process.fileno(), READ, lambda _events: self._died(seat))
         self._trees.main_changed(seat)
         self.feed(on.MainChanged(name, process.id))
+        return True
 
     def _part_with(self, seat: Seat) -> None:
         """The former main process may be a child of ours: it is reaped when it has ended, and tells nothing."""
@@ -571,7 +580,7 @@ class Supervision:
         for spec in configuration.services:
             if self._core.scale(spec.name) == spec.workers:  # no wish any more, should the file come back to it
                 self._store.scale(spec.name, spec.workers, of=spec.workers)
-        for name, seat in self._seats.items():
+        for name, seat in list(self._seats.items()):
             old, new = before.get(name.service), self._core.spec(name)
             if old is not None and old.resources != new.resources and seat.tree is not None:
                 self._limit(seat, is_running=seat.pidfd is not None)
