@@ -119,3 +119,55 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
         Listener(SocketSpec(SocketKind.TCP, "192.0.2.1", 80))
     assert len(os.listdir("/proc/self/fd")) == before
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("when", ["at birth", "later"])
+def test_a_link_in_the_place_of_the_path_is_not_followed(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write to the directory may put one there, and must not reach another's file through us."""
+    path, precious = tmp_path / "s", tmp_path / "precious"
+    precious.write_text("")
+    precious.chmod(0o600)
+
+    def swap() -> None:
+        path.unlink()
+        path.symlink_to(precious)
+
+    if when == "at birth":
+        lstat = os.lstat
+
+        def lstat_and_swap(of: str) -> os.stat_result:
+            found = lstat(of)
+            swap()
+            return found
+
+        monkeypatch.setattr(os, "lstat", lstat_and_swap)
+        with pytest.raises(OSError, match="s"):
+            Listener(unix(path, mode=0o666))
+        monkeypatch.undo()
+    else:
+        with closing(Listener(unix(path, mode=0o600))) as listener:
+            swap()
+            with pytest.raises(OSError, match="s"):
+                listener.adjust(unix(path, mode=0o666))
+    assert precious.stat().st_mode & 0o777 == 0o600
+    assert path.is_symlink(), "what is not ours is not removed"
+
+
+def test_nobody_comes_in_before_the_mode_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = []
+    lstat = os.lstat
+
+    def see(of: str) -> os.stat_result:
+        modes.append(stat.S_IMODE(lstat(of).st_mode))
+        return lstat(of)
+
+    monkeypatch.setattr(os, "lstat", see)
+    umask = os.umask(0)
+    try:
+        Listener(unix(tmp_path / "s", mode=0o660)).close()
+        assert os.umask(0) == 0
+    finally:
+        os.umask(umask)
+    assert modes[0] == 0o600

@@ -4,7 +4,7 @@ import _socket as socket  # the module above it makes enums of all numbers, 0.5 
 import os
 import stat
 from contextlib import closing
-from errno import EADDRINUSE
+from errno import EADDRINUSE, ESTALE
 
 from pidward.core.lean import NamedTuple
 from pidward.core.spec import SocketKind, SocketSpec
@@ -61,7 +61,7 @@ class Listener:
     def adjust(self, spec: SocketSpec) -> None:
         """Take over what can be changed while it is bound: backlog and mode. Raises OSError."""
         if self._path:
-            os.chmod(self._path, spec.mode)
+            self._give(spec.mode, Owner())
         if spec.kind in _STREAMS:
             self._socket.listen(spec.backlog)  # on one that listens already this sets the backlog anew
 
@@ -87,6 +87,7 @@ class Listener:
         if spec.address.startswith("@"):
             self._socket.bind("\0" + spec.address[1:])
             return
+        umask = os.umask(0o177)  # nobody else comes in before it has its owner and its mode
         try:
             self._socket.bind(spec.address)
         except OSError as error:
@@ -94,9 +95,24 @@ class Listener:
                 raise
             _remove_dead(spec.address, self._socket.type)
             self._socket.bind(spec.address)
+        finally:
+            os.umask(umask)
         self._path, self._inode = spec.address, os.lstat(spec.address).st_ino
-        if owner != Owner():
-            os.chown(spec.address, owner.uid, owner.gid, follow_symlinks=False)
+        self._give(spec.mode, owner)
+
+    def _give(self, mode: int, owner: Owner) -> None:
+        """Change mode and owner of the very socket that was made; its directory may be in the hands of others."""
+        fd = os.open(self._path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(fd)
+            if found.st_ino != self._inode or not stat.S_ISSOCK(found.st_mode):
+                raise OSError(ESTALE, "something else has taken its place", self._path)
+            here = f"/proc/self/fd/{fd}"  # fchmod and fchown refuse such a descriptor
+            if owner != Owner():
+                os.chown(here, owner.uid, owner.gid)
+            os.chmod(here, mode)
+        finally:
+            os.close(fd)
 
 
 def accept(listener: Listener) -> Connection:
