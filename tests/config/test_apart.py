@@ -37,7 +37,7 @@ def test_what_comes_over_is_what_was_read(tmp_path: Path) -> None:
     assert apart == here
     assert [type(service) for service in apart.services] == [type(service) for service in here.services]
     assert apart.services[0].restart.then is here.services[0].restart.then
-    assert unpack(pack(here)) == here
+    assert unpack(pack(here), {}) == here
 
 
 def test_every_type_comes_over(tmp_path: Path) -> None:
@@ -69,3 +69,14 @@ def test_mistakes_come_over_as_they_are(tmp_path: Path, text: str | None) -> Non
 def test_no_answer_is_no_empty_configuration() -> None:
     with pytest.raises(NotValid, match="died"):
         taken(None, "pidward.toml")
+
+
+def test_services_share_what_is_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "pidward.toml"
+    tables = (
+        f'[service.s{i}]\ncommand = ["sleep", "{i}"]\nlogs = {{ keep = 3 }}\nstop = {{ grace = {i} }}' for i in (1, 2)
+    )
+    file.write_text("\n".join(tables))
+    one, two = taken(read(str(file)), str(file)).services
+    shared = [field for field in one._fields if getattr(one, field) is getattr(two, field)]
+    assert set(one._fields) - set(shared) == {"name", "execution", "stop", "origin", "origins"}

@@ -49,7 +49,7 @@ def taken(answer: bytes | None, path: str) -> "Configuration":
     is_valid, content = marshal.loads(answer)  # noqa: S302 - written by ourselves, a fork ago
     if not is_valid:
         raise NotValid(content)
-    configuration: Configuration = unpack(content)
+    configuration: Configuration = unpack(content, {})
     return configuration
 
 
@@ -62,12 +62,16 @@ def pack(value: "Any") -> "Any":
     return value
 
 
-def unpack(value: "Any") -> "Any":
-    """The inverse of ``pack``."""
+def unpack(value: "Any", shared: "dict[tuple[Any, ...], Any]") -> "Any":
+    """The inverse of ``pack``. What is the same in many services becomes one object, which ``shared`` remembers."""
     if not isinstance(value, tuple):
-        return value
+        return shared.setdefault((type(value), value), value)
     name, content = value
-    if name == "tuple":
-        return tuple(map(unpack, content))
-    kind = getattr(spec, name)
-    return kind(*map(unpack, content)) if isinstance(content, list) else kind(content)
+    kind = tuple if name == "tuple" else getattr(spec, name)
+    if not isinstance(content, list):
+        return kind(content)
+    fields = [unpack(field, shared) for field in content]
+    key = (kind, *map(id, fields))  # they are shared themselves
+    if key not in shared:
+        shared[key] = tuple(fields) if kind is tuple else kind(*fields)
+    return shared[key]

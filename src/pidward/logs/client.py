@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import lru_cache
 
 from pidward.core.lean import Protocol
 from pidward.core.model import WorkerName
@@ -293,6 +294,7 @@ class Pump:
                 self._socket.send(marshal.dumps((verb, fields, batch)))
                 for stream in batch:
                     del self._unsent[stream]
+            self._unsent.clear()  # one that was emptied key by key stays as large as it was
             while self._drains_unsent:
                 self._socket.send(marshal.dumps(("drain",)))
                 self._drains_unsent -= 1
@@ -402,7 +404,9 @@ def uses_pump(mode: LogMode) -> bool:
     return mode in (LogMode.FILE, LogMode.STREAM)
 
 
+@lru_cache(maxsize=64)
 def _fields(policy: LogPolicy, state_dir: str, has_pipe: bool) -> _Fields:
+    """One object for all streams of which the same is to be said."""
     return (
         log_dir(state_dir, policy.dir), policy.max_size, policy.keep, policy.spool_limit,
         int((policy.max_age or 0) * 1e9), has_pipe, policy.compress,

@@ -1,7 +1,7 @@
 """The one epoll loop: descriptors, timers on boottime, and nothing else.
 
-A watch is found by a token that is never used twice, not by its descriptor number: a number is handed out again as
-soon as it is closed, and an event that was already fetched must not reach the new owner.
+A number of a descriptor is handed out again as soon as it is closed, and an event that was already fetched must not
+reach the new owner. So the watches of a turn are looked up before the first callback, and a closed one has none.
 """
 
 import heapq
@@ -42,21 +42,23 @@ class HasFileno(Protocol):
 class Watch:
     """A descriptor in the loop. Close the watch before the descriptor."""
 
-    __slots__ = ("_fd", "_loop", "_token")
+    __slots__ = ("_fd", "_loop", "callback")
 
-    def __init__(self, loop: "Loop", fd: int, token: int) -> None:
-        self._loop, self._fd, self._token = loop, fd, token
+    def __init__(self, loop: "Loop", fd: int, callback: Callable[[int], None]) -> None:
+        self._loop, self._fd = loop, fd
+        self.callback: Callable[[int], None] | None = callback  # None: closed
 
     def modify(self, events: int) -> None:
         """Wait for other events from now on; harmless when closed already."""
-        if self._token in self._loop._callbacks:
+        if self.callback is not None:
             self._loop._epoll.modify(self._fd, events)
 
     def close(self) -> None:
         """Stop watching; harmless when closed already."""
-        if self._loop._callbacks.pop(self._token, None) is not None:
-            self._loop._failures.pop(self._token, None)
-            self._loop._tokens.pop(self._fd)
+        if self.callback is not None:
+            self.callback = None
+            self._loop._failures.pop(self, None)
+            del self._loop._watches[self._fd]
             self._loop._epoll.unregister(self._fd)
 
 
@@ -89,16 +91,15 @@ class Loop:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._tokens: dict[int, int] = {}
-        self._callbacks: dict[int, Callable[[int], None]] = {}
-        self._next_token = count(1)
+        self._watches: dict[int, Watch] = {}  # by descriptor
+        self._next_timer = count(1)
         self._timers: list[tuple[float, int, Timer]] = []
         self._cancelled = 0  # of those, at most: some may have left by themselves
         self._kernel_timer = KernelTimer()
         self._armed: Instant | None = None
         self._running = False
         self._soon: list[Callable[[], None]] = []
-        self._failures: dict[int, int] = {}  # by token, of callbacks that failed the last time
+        self._failures: dict[Watch, int] = {}  # of callbacks that failed the last time
         self.after_turn: Callable[[], None] = lambda: None
         self.on_error: Callable[[Exception, bool], None] | None = None
         self.watch(self._kernel_timer, READ, self._timer_fired)
@@ -110,10 +111,9 @@ class Loop:
     def watch(self, of: HasFileno | int, events: int, callback: Callable[[int], None]) -> Watch:
         """Call ``callback(event mask)`` when a descriptor is ready. The descriptor stays its owner's."""
         fd = of if isinstance(of, int) else of.fileno()
-        token = next(self._next_token)
         self._epoll.register(fd, events)
-        self._tokens[fd], self._callbacks[token] = token, callback
-        return Watch(self, fd, token)
+        watch = self._watches[fd] = Watch(self, fd, callback)
+        return watch
 
     def call_at(self, when: Instant, callback: Callable[[], None]) -> Timer:
         """Call once, at or shortly after an instant."""
@@ -122,7 +122,7 @@ class Loop:
             heapq.heapify(self._timers)
             self._cancelled = 0
         timer = Timer(self, when, callback)
-        heapq.heappush(self._timers, (when, next(self._next_token), timer))
+        heapq.heappush(self._timers, (when, next(self._next_timer), timer))
         return timer
 
     def call_soon(self, callback: Callable[[], None]) -> None:
@@ -143,19 +143,18 @@ class Loop:
         """Wait for something, then do all that is due."""
         self._arm()
         ready = self._epoll.poll(0 if self._soon else timeout, MAX_EVENTS)
-        # Tokens first: a callback may close a descriptor whose number another callback opens again.
-        tokens, callbacks = self._tokens, self._callbacks
-        for token, events in [(tokens.get(fd), events) for fd, events in ready]:
-            callback = callbacks.get(token) if token is not None else None
-            if callback is None or token is None:
+        # Watches first: a callback may close a descriptor whose number another callback opens again.
+        watches = self._watches
+        for watch, events in [(watches[fd], events) for fd, events in ready if fd in watches]:
+            if watch.callback is None:
                 continue
             try:
-                callback(events)
+                watch.callback(events)
             except Exception as error:  # noqa: BLE001 - one mistake must not end the supervision of all others
-                self._failed(error, token)
+                self._failed(error, watch)
             else:
                 if self._failures:
-                    self._failures.pop(token, None)
+                    self._failures.pop(watch, None)
         while self._soon:
             soon, self._soon = self._soon, []
             for call in soon:
@@ -173,16 +172,16 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - as in turn
             self._failed(error)
 
-    def _failed(self, error: Exception, token: int | None = None) -> None:
+    def _failed(self, error: Exception, watch: Watch | None = None) -> None:
         """Tell of an error, and give up a descriptor whose callback does nothing but fail."""
         if self.on_error is None:
             raise error
         gives_up = False
-        if token is not None and token in self._callbacks:
-            failures = self._failures[token] = self._failures.get(token, 0) + 1
+        if watch is not None and watch.callback is not None:
+            failures = self._failures[watch] = self._failures.get(watch, 0) + 1
             gives_up = failures == TOLERATED
             if gives_up:
-                Watch(self, next(fd for fd, its in self._tokens.items() if its == token), token).close()
+                watch.close()
         self.on_error(error, gives_up)
 
     def _arm(self) -> None:

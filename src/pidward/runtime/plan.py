@@ -24,6 +24,7 @@ NOT_INHERITED = frozenset({
 FIRST_LISTENED = 3
 """Where the descriptors of LISTEN_FDS begin, as everywhere."""
 
+_NUMBER = "PIDWARD_WORKER"
 BLANK_INVOCATION = "0" * 32
 """The spawner writes a new one over this at each start."""
 
@@ -78,8 +79,8 @@ def make_plan(
     cwd = expand(execution.working_dir, name.number) if execution.working_dir else None
     plan = Plan(
         path=os.fsencode(find_program(argv[0], env.get("PATH", os.defpath))),
-        argv=tuple(map(_encoded, argv)),
-        env=tuple(_encoded(f"{k}={v}") for k, v in env.items()),
+        argv=tuple(_encoded(word) if word in execution.command else os.fsencode(word) for word in argv),
+        env=tuple(_encoded(f"{k}={v}") if k != _NUMBER else os.fsencode(f"{k}={v}") for k, v in env.items()),
         cwd=os.fsencode(cwd) if cwd else None,
         umask=execution.umask,
         stdin=_input(execution, name),
@@ -108,7 +109,10 @@ def _has_attributes(execution: Execution) -> bool:
 
 @lru_cache(maxsize=4096)
 def _encoded(text: str) -> bytes:
-    """As the kernel sees it. Workers share the same object for the same text: their environments are alike."""
+    """As the kernel sees it. Workers share the same object for the same text: their environments are alike.
+
+    Not for what only one of them has: it would be kept twice.
+    """
     return os.fsencode(text)
 
 
@@ -142,7 +146,7 @@ def _environment(
     env |= {key: expand(value, name.number) for key, value in execution.env}
     return env | {
         "PIDWARD_SERVICE": name.service,
-        "PIDWARD_WORKER": str(name.number),
+        _NUMBER: str(name.number),
         "PIDWARD_INSTANCE": instance,
         "INVOCATION_ID": BLANK_INVOCATION,
     }
