@@ -22,7 +22,8 @@ from pidward.kernel.wait import reap, wait_exit
 BLOCK = re.compile(r"^(?P<before>[^\n]*)\n\n```(?P<kind>\w+)\n(?P<text>.*?)(?=^```$)", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"(?P<how>Add to |In |)`(?P<name>[\w./-]+)`:$")
 VOLATILE = (
-    (re.compile(r"[\d.]+ ?(?:ms|us|min|[smhMG])\b"), "TIME"),
+    (re.compile(r"[\d.]+ ?(?:ms|us|min|[smhMG])\b"), "AMOUNT"),
+    (re.compile(r"(?<=\s)-(?=\s)"), "AMOUNT"),  # memory is not told where a process cannot be proved to be the one
     (re.compile(r"\d+(?:[.:]\d+)*"), "#"),
     (re.compile(r"\s+"), " "),
 )
