@@ -29,7 +29,7 @@ unit: ## the tests alone; ARGS="tests/core -k restart"
 
 docs: ## build the documentation into build/docs
 	$(DEV)
-	@$(VENV)/bin/sphinx-build -q -W --keep-going -b html docs build/docs
+	@$(VENV)/bin/sphinx-build -E -q -W --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
 
 fmt: ## write the code in one format
