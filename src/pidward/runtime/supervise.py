@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from errno import EMFILE
+from types import MethodType
 
 from pidward.core import actions as do
 from pidward.core import events as on
@@ -90,6 +91,7 @@ class Supervision:
         self._last_patience: Timer | None = None
         self._successor: Successor = lambda _seat, _status: None
         self.inherit_orphans: Callable[[], None] = lambda: None
+        self._on_death = self._died  # with a seat before it a callback of 64 bytes; a lambda takes 350
         self.on_finish: Callable[[do.Finish], None] = lambda _finish: loop.stop()
         loop.after_turn = self._after_turn
 
@@ -349,7 +351,7 @@ class Supervision:
             return
         self._trees.unwatch(seat)
         seat.pidfd = result.pidfd
-        seat.watch = self._loop.watch(result.pidfd.fileno(), READ, lambda _events: self._died(seat))
+        seat.watch = self._loop.watch(result.pidfd.fileno(), READ, MethodType(self._on_death, seat))
         self._trees.born(seat, result.invocation)
         self._warn(seat, result.refused)
         if result.gate is not None:
@@ -405,7 +407,7 @@ class Supervision:
 
     # --- deaths
 
-    def _died(self, seat: Seat) -> None:
+    def _died(self, seat: Seat, _events: int) -> None:
         if seat.gate is not None:
             self._gate_spoke(seat)
         if seat.pidfd is None:
@@ -446,7 +448,7 @@ class Supervision:
             self._part_with(seat)
         self._trees.unwatch(seat)
         seat.pidfd = process
-        seat.watch = self._loop.watch(process.fileno(), READ, lambda _events: self._died(seat))
+        seat.watch = self._loop.watch(process.fileno(), READ, MethodType(self._on_death, seat))
         self._trees.main_changed(seat)
         self.feed(on.MainChanged(name, process.id))
         return True
