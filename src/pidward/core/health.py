@@ -39,4 +39,3 @@ def judge_health(workers: Iterable[Worker], unstarted: Iterable[WorkerName]) -> 
     if unready > len(reasons):
         reasons.append(f"and {unready - len(reasons)} more")
     return Health(not failed, not unready, not late, tuple(reasons))
-
