@@ -14,7 +14,8 @@ from pidward.core.model import Phase, WorkerName
 from pidward.core.spec import Configuration, LogFormat, LogMode, LogPolicy, Probe, ProbeKind, ServiceSpec
 from pidward.core.units import Seconds
 from pidward.kernel.spawn import Failure
-from pidward.runtime import probes
+from pidward.logs.layout import spool_dir, spool_path, streams
+from pidward.runtime import output, probes
 from pidward.testing.programs import Barrier, Report, daemons
 from tests.runtime.attended import Attended, attended
 from tests.runtime.bench import WEB, descriptors, web
@@ -230,6 +231,21 @@ def test_a_change_of_the_probe_is_in_force_at_once(bench: Attended, free_port: i
     assert any("exec /bin/sh failed: exited with code 9" in text for text in bench.reasons)
 
 
+def test_a_change_of_the_probe_concerns_those_beyond_the_number_of_the_file_too(
+    bench: Attended, free_port: int
+) -> None:
+    before = web(ready=tcp(free_port))
+    third = WorkerName("web", 3)
+    with listening(free_port):
+        bench.load(before)
+        bench.supervision.feed(on.ScaleAsked("web", 3, "test"))
+        bench.turn_until(lambda: bench.supervision.core.workers[third].phase is Phase.READY)
+        process = bench.supervision.core.workers[third].process
+        after = before._replace(ready=None, alive=execute("exit 9", failures=1))
+        bench.supervision.reconfigure(Configuration((after,)), "test")
+        bench.turn_until(lambda: bench.supervision.core.workers[third].process not in (None, process))
+
+
 def test_nothing_is_asked_after_the_end(bench: Attended, free_port: int) -> None:
     with listening(free_port) as listener:
         bench.load(web(ready=tcp(free_port), alive=tcp(free_port)))
@@ -338,3 +354,20 @@ def test_two_kinds_of_probes_for_two_services(bench: Attended, free_port: int) -
         workers = bench.supervision.core.workers
         bench.turn_until(lambda: all(worker.phase is Phase.READY for worker in workers.values()))
     assert workers[WorkerName("other", 1)].reason.startswith("exec /bin/sh exited with code 0")
+
+
+def test_who_writes_faster_than_we_read_holds_nobody_up(
+    bench: Attended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "MOST", output.BLOCK)
+    name, turns = WorkerName("web", 1), 0
+    found: list[bool] = []
+    spool = Path(spool_path(spool_dir(str(tmp_path)), streams(name)[0]))
+    spool.parent.mkdir()
+    spool.write_bytes(bytes(10 * output.BLOCK) + b"it is up")
+    reader = output.Reader(bench.loop, str(tmp_path), name, FILE, (0, 0), "it is up", lambda: found.append(True))
+    while not found:
+        bench.loop.turn(1.0)
+        turns += 1
+    reader.cancel()
+    assert turns >= 10

@@ -84,7 +84,7 @@ class Reader:
             self.cancel()
             self._found()
         elif None in results:
-            self._loop.call_soon(self._read)
+            self._loop.call_at(self._loop.now(), self._read)  # in the next turn: who writes without end gets no more
 
 
 class _Stream:

@@ -6,6 +6,7 @@ What the answers amount to, and when to ask again, ``core.probing`` says.
 
 from collections import deque
 from collections.abc import Callable
+from itertools import count as count_from
 from zlib import crc32
 
 from pidward import __version__
@@ -62,10 +63,12 @@ class Probes:
         """Ask by what is configured now, also those who run already."""
         for spec in configuration.services:
             self._specs[spec.name] = spec
-            for number in range(1, spec.workers + 1):
+            for number in count_from(1):  # an operator may have more of them than the file
                 name = WorkerName(spec.name, number)
                 worker = self._surroundings.worker(name)
-                if worker is not None and worker.process is not None:
+                if worker is None:
+                    break
+                if worker.process is not None:
                     self._attend(name, worker.phase, worker.process)
 
     def equip(self, name: WorkerName, spec: ServiceSpec) -> Equipment:
