@@ -68,6 +68,8 @@ env = { A = true }
     13: env.A: expected a string or a whole number, got true; put it in quotes
 env = ['A']
     7: env: expected a table of strings, got an array
+env = 'TOKEN=secret'
+    7: env: expected a table of strings, got a string
 clear_env = 1
     13: clear_env: expected true or false, got the number 1
 stdin = 'pipe'
