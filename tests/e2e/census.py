@@ -17,7 +17,7 @@ class Possessions(NamedTuple):
 
     descriptors: Mapping[str, int]  # by kind
     threads: int
-    mounts: str
+    mounts: tuple[str, ...]  # that have to do with this instance
     files: frozenset[str]  # in the runtime directory
 
     @property
@@ -33,9 +33,9 @@ def possessions(rig: Rig, running: int) -> Possessions:
     for fd in os.listdir(f"{own}/fd"):
         kinds[_kind(f"{own}/fd/{fd}")] += 1
     kinds["anon_inode:[pidfd]"] -= running
-    return Possessions(
-        dict(kinds), len(os.listdir(f"{own}/task")), Path(f"{own}/mountinfo").read_text(), _files(rig.run)
-    )
+    mounted = Path(f"{own}/mountinfo").read_text().splitlines()
+    mounts = tuple(line for line in mounted if rig.instance in line or str(rig.base) in line)
+    return Possessions(dict(kinds), len(os.listdir(f"{own}/task")), mounts, _files(rig.run))
 
 
 def _kind(link: str) -> str:

@@ -153,7 +153,8 @@ class Notify:
         elif seat.pidfd is not None:
             self._owners.sit(seat)
             self._daemons.born(seat)
-        if speaker.ready_as and seat.pidfd is not None and not self._daemons.is_first(seat):
+        can_serve = seat.pidfd is not None and record.after is not Phase.STARTING
+        if speaker.ready_as and can_serve and not self._daemons.is_first(seat):
             how, speaker.ready_as = speaker.ready_as, ""
             self._loop.call_soon(lambda: self._ready(name, how))
         self._follow_watchdog(record.after, spec, speaker)
@@ -356,11 +357,12 @@ class Notify:
             self._feed(event(seat.pidfd.id))
 
     def _ready(self, name: WorkerName, how: str) -> None:
-        """It is; a daemon may say so before it is known, and while its first process lives."""
+        """It is. It may say so before we know that its gate let it go, and a daemon before it is known."""
         seat, speaker = self._surroundings.seat(name), self._speakers.get(name)
-        if seat is None or speaker is None:
+        worker = self._surroundings.worker(name)
+        if seat is None or speaker is None or worker is None:
             return
-        if seat.pidfd is None or self._daemons.is_first(seat):
+        if seat.pidfd is None or worker.phase is Phase.STARTING or self._daemons.is_first(seat):
             speaker.ready_as = how
         else:
             self._feed(on.Ready(name, seat.pidfd.id, how))
