@@ -193,8 +193,8 @@ def _read_named(named: Named, raw: object, path: Path, report: Report) -> Any:
             report.stands_at((*path, name), (*path, index))
         raw = dict.fromkeys(raw, named.listed)
     if not isinstance(raw, dict):
-        is_text = isinstance(raw, str)  # and may be a secret: a variable, a header
-        report.at_value(path, f"expected {named.words}, got a string" if is_text else str(unlike(named.words, raw)))
+        is_secret = isinstance(raw, str) and named.listed is None  # perhaps: a variable, a header
+        report.at_value(path, f"expected {named.words}, got a string" if is_secret else str(unlike(named.words, raw)))
         return INVALID
     values: dict[str, Any] = {}
     for name, value in raw.items():
