@@ -109,8 +109,16 @@ class WorkerName(NamedTuple):
         return cls(service, int(number))
 
 
+_WITH_PROCESS = ("starting", "running", "ready", "stopping", "killing")
+_FINAL = ("stopped", "completed", "failed")
+
+
 class Phase(enum.Enum):
-    """What a worker is doing now. What it should be doing is ``Worker.wanted``."""
+    """What a worker is doing now. What it should be doing is ``Worker.wanted``.
+
+    has_process: a process of this worker may exist.
+    is_final: nothing happens any more until somebody asks.
+    """
 
     STOPPED = "stopped"  # no process, and none is wanted
     WAITING = "waiting"  # no process; waits for others, its schedule or a connection, then starts
@@ -124,19 +132,9 @@ class Phase(enum.Enum):
     COMPLETED = "completed"  # ended by itself, as it should
     FAILED = "failed"  # ended, and will not be started again without being asked
 
-    @property
-    def has_process(self) -> bool:
-        """A process of this worker may exist."""
-        return self in _WITH_PROCESS
-
-    @property
-    def is_final(self) -> bool:
-        """Nothing happens any more until somebody asks."""
-        return self in _FINAL
-
-
-_WITH_PROCESS = frozenset({Phase.STARTING, Phase.RUNNING, Phase.READY, Phase.STOPPING, Phase.KILLING})
-_FINAL = frozenset({Phase.STOPPED, Phase.COMPLETED, Phase.FAILED})
+    def __init__(self, value: str) -> None:
+        # Attributes, for every death asks several times: a look into a set of members takes three calls of Python.
+        self.has_process, self.is_final = value in _WITH_PROCESS, value in _FINAL
 
 
 class Wanted(enum.Enum):

@@ -466,8 +466,10 @@ class Supervision:
     def _look(self, seat: Seat, process: Pidfd) -> tuple[ExitStatus | None, bool]:
         """How the main process ended, None when it has not, and whether somebody of its tree lives."""
         if isinstance(seat.tree, Group):
-            with suppress(KernelError):  # what follows knows what to do about it
+            try:
                 return look_at_end(process, seat.tree)
+            except KernelError:
+                pass  # what follows knows what to do about it
         status = self._how_it_ended(process)
         return status, status is not None and self._is_populated(seat)
 
