@@ -187,3 +187,17 @@ def test_who_never_takes_the_connection_is_not_started_again_and_again_at_once(s
         began = stage.loop.now()
         stage.turn_until(lambda: stage.phases.count("starting") >= 6)
     assert stage.loop.now() - began > 0.4
+
+
+def test_a_door_that_could_not_be_opened_at_first_is_kept_when_it_could(stage: Stage) -> None:
+    path = stage.where / "s"
+    path.write_text("in the way")
+    spec = listening(path)
+    stage.load(spec._replace(execution=spec.execution._replace(command=("/bin/true",))))
+    assert any("something that is no socket is there" in row.text for row in stage.store.rows)
+    path.unlink()
+    stage.supervision.feed(on.StartAsked(WEB, "test"))
+    stage.turn_until(lambda: stage.phases.count("waiting") == 2)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        stage.turn_until(lambda: stage.phases.count("starting") >= 2)

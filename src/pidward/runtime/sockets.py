@@ -5,6 +5,7 @@ A client that connects while a worker is being replaced waits in the socket's qu
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 from pidward.core.actions import Record
 from pidward.core.events import Demanded
@@ -48,9 +49,9 @@ class Sockets:
                 self._surroundings.note("sockets", None, f"{service.name}: {error}")
         for service in configuration.services:
             if service.on_demand:
-                bound = [self._bound[_key(s)] for s in service.execution.sockets if _key(s) in self._bound]
+                doors = partial(self._doors, service)
                 known = waiting.get(service.name, set())
-                self._on_demand[service.name] = _Doorkeeper(self._surroundings, service.name, bound, known)
+                self._on_demand[service.name] = _Doorkeeper(self._surroundings, service.name, doors, known)
 
     def equip(self, name: WorkerName, spec: ServiceSpec) -> Equipment:
         """The sockets of its service, in the order of the configuration."""
@@ -85,6 +86,10 @@ class Sockets:
         self._bound[_key(spec)] = listener, spec
         return listener
 
+    def _doors(self, service: ServiceSpec) -> list[tuple[Listener, SocketSpec]]:
+        """Those of its sockets that are bound by now."""
+        return [self._bound[_key(s)] for s in service.execution.sockets if _key(s) in self._bound]
+
     def _leave_doors(self) -> dict[str, set[WorkerName]]:
         """Dismiss the doorkeepers; who of each service waits for a connection."""
         waiting = {}
@@ -102,10 +107,10 @@ class _Doorkeeper:
         self,
         surroundings: Surroundings,
         service: str,
-        bound: list[tuple[Listener, SocketSpec]],
+        doors: Callable[[], list[tuple[Listener, SocketSpec]]],
         waiting: set[WorkerName],
     ) -> None:
-        self._surroundings, self._service, self._bound, self.waiting = surroundings, service, bound, waiting
+        self._surroundings, self._service, self._doors, self.waiting = surroundings, service, doors, waiting
         self._watches: list[Watch] = []
         self._knocked = Instant(0.0)
         self._timer: Timer | None = None
@@ -134,7 +139,7 @@ class _Doorkeeper:
         elif loop.now() < soonest:
             self._timer = loop.call_at(soonest, self._look_again)
         else:
-            for listener, spec in self._bound:
+            for listener, spec in self._doors():
                 self._watches.append(loop.watch(listener, READ, self._knocker(spec)))
 
     def _look_again(self) -> None:
