@@ -52,6 +52,19 @@ def test_who_is_being_stopped_cannot_hide_behind_another_main_process(stage: Sta
     assert no_internal_errors(stage)
 
 
+def test_two_that_take_turns_cost_no_more_than_two(stage: Stage) -> None:
+    stage.load(stage.puppet())
+    stage.tell("a = in_child(pause); b = in_child(pause)")
+    counts = []
+    for turn in range(6):
+        before = stage.main.id
+        stage.tell(f"say(f'MAINPID={{(a, b)[{turn} % 2]}}')")
+        stage.turn_until(lambda before=before: stage.main.id != before)  # type: ignore[misc]
+        counts.append(descriptors())
+    assert counts[2:] == counts[2:3] * 4
+    assert no_internal_errors(stage)
+
+
 @pytest.mark.parametrize("number", [2**31, 2**32 + 1, 9999999999])
 def test_a_number_that_is_none(background: Background, number: int) -> None:
     stage = background

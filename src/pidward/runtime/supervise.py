@@ -14,7 +14,7 @@ from types import MethodType
 
 from pidward.core import actions as do
 from pidward.core import events as on
-from pidward.core.model import EventRow, ExitStatus, Phase, Worker, WorkerName
+from pidward.core.model import EventRow, ExitStatus, Phase, ProcessId, Worker, WorkerName
 from pidward.core.signals import SIGKILL, signal_name
 from pidward.core.spec import Configuration, LogMode
 from pidward.core.supervisor import Supervisor as Core
@@ -83,6 +83,7 @@ class Supervision:
         self._gates: list[Seat] = []
         self._recorded_later: deque[tuple[int, Instant, list[tuple[Seat, Gate]]]] = deque()
         self._dead: list[tuple[Watch, Pidfd]] = []
+        self._former: set[ProcessId] = set()  # main processes of before that live, to be reaped
         self._untold: list[tuple[do.Record, Instant, Tree | None]] = []
         self._subscribers: dict[int, Callable[[EventRow], None]] = {}
         self._next_subscriber = 0
@@ -457,7 +458,16 @@ class Supervision:
         """The former main process may be a child of ours: it is reaped when it has ended, and tells nothing."""
         watch, former = seat.leave()
         watch.close()
-        last = self._loop.watch(former.fileno(), READ, lambda _events: self._dead.append((last, former)))
+        if former.id in self._former:  # it was the main process before, and another has been in between
+            former.close()
+            return
+
+        def ended(_events: int) -> None:
+            self._former.discard(former.id)
+            self._dead.append((last, former))
+
+        self._former.add(former.id)
+        last = self._loop.watch(former.fileno(), READ, ended)
 
     def succeed_by(self, successor: Successor) -> None:
         """Ask this before the end of a main process counts."""
