@@ -87,7 +87,7 @@ class Engine:
             while self._following:
                 self.tell(self._following.popleft())
             self.at_rest()
-            if not self._following and not self._any_goes_down():
+            if not self._following and not (self.descents and self._any_goes_down()):
                 break
         actions, self._actions = self._actions, []
         return actions
@@ -112,7 +112,7 @@ class Engine:
 
     def _any_goes_down(self) -> bool:
         """Let the first that can take its next step."""
-        return bool(self.descents) and any(self._go_down(descent) for descent in list(self.descents))
+        return any(self._go_down(descent) for descent in list(self.descents))
 
     def _go_down(self, descent: Descent) -> bool:
         """Take the next step of a descent; False when it waits for somebody."""
