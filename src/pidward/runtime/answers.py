@@ -177,7 +177,13 @@ class Answers:
 
     def reload(self, by: str) -> str:
         """Read the configuration again and change what changed; returns what was done, in sentences."""
-        new = self._read_configuration()
+        try:
+            new = self._read_configuration()
+        except Exception as error:
+            problems = str(error).splitlines() or [type(error).__name__]
+            more = f" (and {len(problems) - 1} more; see `pidward check`)" if len(problems) > 1 else ""
+            self._supervision.note("supervisor", None, f"{by}: the configuration was not changed: {problems[0]}{more}")
+            raise
         old = self._core.configuration
         self._supervision.reconfigure(new, f"a reload ({by})")
         said = [str(change) for change in compare(old, new)]

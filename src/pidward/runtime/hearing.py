@@ -74,7 +74,8 @@ class Ears:
         try:
             self._announce(self._answers.reload(by))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a file must not end the supervisor
-            self._announce(f"{by}: the configuration was not changed: {error}")
+            for line in str(error).splitlines()[1:]:  # the first one is an event, and was told as such
+                self._announce(line)
 
     def _somebody_died(self, _events: int) -> None:
         self._deaths.read()
