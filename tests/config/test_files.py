@@ -112,6 +112,14 @@ def test_env_files_lie_under_env_and_are_no_templates(tmp_path: Path) -> None:
     assert db.execution.env == (("A", "1"), ("B", "100%%i"), ("C", "1"))
 
 
+def test_the_order_of_variables_and_limits_is_no_difference(tmp_path: Path) -> None:
+    write(tmp_path / "a.env", "B=1\nA=2\n")
+    text = "[service.a]\ncommand = 'x'\nenv_file = 'a.env'\nenv = {{ {} }}\nlimits = {{ {} }}\n"
+    one = configuration(tmp_path, text.format("C = 'c', A = 'a'", "nofile = 10, core = 0")).services
+    other = configuration(tmp_path, text.format("A = 'a', C = 'c'", "core = 0, nofile = 10")).services
+    assert one[0].execution == other[0].execution
+
+
 def test_mistakes_in_env_files(tmp_path: Path) -> None:
     write(tmp_path / "a.env", "A=1\nB\n")
     (tmp_path / "dir").mkdir()

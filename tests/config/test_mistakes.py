@@ -183,9 +183,9 @@ defaults = 1
 [defaults] // workers = 'a'
     2:11: defaults.workers: expected a whole number, got the string 'a'
 [service.a] // command = 'x' // workers = 20000 // [service.b] // command = 'x' // workers = 1
-    6:11: service.b.workers: brings all services together to 20001 workers; at most 20000 are supported
+    6:11: service.b.workers: brings all services together to 20001 workers; 20000 are possible at most
 [service.a] // command = 'x' // workers = 20000 // [service.b] // command = 'x'
-    4:10: service.b: brings all services together to 20001 workers; at most 20000 are supported
+    4:10: service.b: brings all services together to 20001 workers; 20000 are possible at most
 a = 1 // a = 2
     2:6: Cannot overwrite a value
 [a] // [a]
@@ -306,3 +306,12 @@ def test_problems_for_machines() -> None:
     }  # fmt: skip
     assert str(problem) == "f:7:11: service.web.command: wrong"
     assert str(Problem("f", 0, 0, "", "wrong")) == "f: wrong"
+
+
+def test_a_wrong_entry_hides_none_of_the_others() -> None:
+    text = "[service.web]\ncommand = 'x'\ndepends_on = { web = 'ready', a = 'up', b = 'ready' }\n"
+    assert mistakes(text) == [
+        "f:3:16: service.web.depends_on.web: a service cannot depend on itself",
+        """f:3:35: service.web.depends_on.a: expected "started", "ready" or "completed", got the string 'up'""",
+        "f:3:41: service.web.depends_on.b: there is no service 'b'",
+    ]
