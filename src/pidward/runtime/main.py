@@ -37,6 +37,10 @@ class CannotStart(Exception):
     """The supervisor cannot begin; the message says what, why and what to do."""
 
 
+class Occupied(CannotStart):
+    """Its directories belong to another supervisor, which runs."""
+
+
 class Closable(Protocol):
     """Something that is opened for the supervisor's lifetime."""
 
@@ -204,7 +208,7 @@ def _serve_health(loop: Loop, where: str, doctor: Doctor) -> Closable:
         return HealthServer(loop, address_of(where), doctor.health)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise CannotStart(f"cannot answer about health at {where}: {why}; check pidward.health") from None
+        raise CannotStart(f"cannot answer about health at {where}: {why}; choose another for `health`") from None
 
 
 def _announce(row: EventRow, announce: Callable[[str], None]) -> None:
@@ -237,7 +241,7 @@ def _lock(options: Options, stack: ExitStack) -> None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CannotStart(
+            raise Occupied(
                 f"a supervisor of instance {options.instance!r} is running already ({path} is locked); "
                 f"speak to it with `pidward status`, or start another with --instance NAME"
             ) from None
