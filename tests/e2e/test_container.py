@@ -164,8 +164,8 @@ def test_what_cannot_be_started_is_127_and_said() -> None:
 def test_orphans_are_reaped(beside: bool) -> None:
     with container("run", "--", "sh", "-c", ORPHANS, beside=beside) as it:
         assert it.line() == "orphaned"
+        eventually(lambda: sum(name == "sleep" for name, _, _ in it.processes().values()) == 1 + beside)
         eventually(lambda: it.zombies() == 0)
-        assert sum(name == "sleep" for name, _, _ in it.processes().values()) == 1 + beside
 
 
 @pytest.mark.parametrize("name", ["HUP", "USR1", "USR2", "WINCH", "QUIT", "ALRM"])
@@ -285,3 +285,23 @@ def test_health_by_command_and_by_http(tmp_path: Path) -> None:
         assert [http(path, where)[0] for path in ("/livez", "/readyz", "/startupz")] == [503, 503, 200]
         assert it.execute("-c", config, "health", "--startup").status == 0
         assert it.execute("-c", config, "health", "--live").status == 1
+
+
+def test_who_sees_the_same_cgroups_leaves_the_others_workers_alone(tmp_path: Path) -> None:
+    """Two containers with the same paths inside; their locks do not reach each other, their cgroups may."""
+    shown = {"logs": {"mode": "inherit"}}
+    script = ["sh", "-c", "echo up; trap 'echo asked; exit 0' TERM; while :; do sleep 0.02; done"]
+    config = write(tmp_path, service("db", script, restart="never", essential="always", **shown))
+    with container("up", "-c", config) as first:
+        assert first.line() == "up"
+        for _ in range(3):
+            with container("run", "--", "sh", "-c", "exit 5") as second:
+                assert second.end().status == 5
+            with container("up", "-c", config) as twin:
+                assert twin.line() == "up"
+                twin.signal(signal.SIGTERM)
+                assert twin.end().status == 0
+        assert first.execute("-c", config, "status").status == 0
+        first.signal(signal.SIGTERM)
+        assert first.line() == "asked"
+        assert first.end().status == 0
