@@ -225,7 +225,7 @@ a = "x
 a = '''x
     1:9: a closing quote is missing
 a = 'x // b = 1
-    1:7: a closing quote is missing
+    2:6: a closing quote is missing
 a = "\d"
     1:8: write \\ for a backslash, or put the string in single quotes
 a = { b = 1, // c = 2 }

@@ -136,6 +136,6 @@ _WORDS: dict[str, Callable[[str, str], str]] = {
     "Found invalid character '\\n'": _always(_OPEN),
     "Unterminated string": _always(_OPEN),
     'Expected "\'"': _always(_OPEN),
-    'Expected "\'\'\'"': _always(_OPEN),
+    "Expected \"'''\"": _always(_OPEN),
     "Unescaped '\\' in a string": _always("write \\\\ for a backslash, or put the string in single quotes"),
 }

@@ -73,14 +73,16 @@ class Sockets:
     def _bind(self, spec: SocketSpec, service: ServiceSpec) -> Listener:
         """The bound socket of a spec, bound now if need be. Raises PlanError."""
         held = self._bound.get(_key(spec))
+        spec = _owned(spec, service)
+        if held is not None and held[1] == spec:
+            return held[0]
         try:
-            if held is not None and held[1] == spec:
-                return held[0]
+            owner = _owner(spec, service)
             if held is not None:
                 listener = held[0]
-                listener.adjust(spec)
+                listener.adjust(spec, Owner(os.geteuid(), os.getegid()) if owner == Owner() else owner)
             else:
-                listener = Listener(spec, _owner(spec, service))
+                listener = Listener(spec, owner)
         except OSError as error:
             raise PlanError(_why_not(spec, service, error)) from None
         self._bound[_key(spec)] = listener, spec
@@ -167,12 +169,14 @@ def _key(spec: SocketSpec) -> _Key:
     return spec.kind, spec.address, spec.port
 
 
-def _owner(spec: SocketSpec, service: ServiceSpec) -> Owner:
-    """Whom the path belongs to: as the socket says, else the service's own user and group."""
+def _owned(spec: SocketSpec, service: ServiceSpec) -> SocketSpec:
+    """Say whom the path belongs to: as the socket says, else to the service's own user and group."""
     execution = service.execution
-    ids = ids_of(service._replace(execution=execution._replace(
-        user=spec.user or execution.user, group=spec.group or (None if spec.user else execution.group),
-    )))  # fmt: skip
+    return spec._replace(user=spec.user or execution.user, group=spec.group or (None if spec.user else execution.group))
+
+
+def _owner(spec: SocketSpec, service: ServiceSpec) -> Owner:
+    ids = ids_of(service._replace(execution=service.execution._replace(user=spec.user, group=spec.group)))
     return Owner() if ids is None else Owner(ids.uid, ids.gid)
 
 
