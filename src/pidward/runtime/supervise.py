@@ -14,6 +14,7 @@ from types import MethodType
 
 from pidward.core import actions as do
 from pidward.core import events as on
+from pidward.core.lean import NamedTuple
 from pidward.core.model import EventRow, ExitStatus, Phase, ProcessId, Worker, WorkerName
 from pidward.core.signals import SIGKILL, signal_name
 from pidward.core.spec import Configuration, LogMode
@@ -58,6 +59,16 @@ _AWAITS_EMPTY = (Phase.RUNNING, Phase.STOPPING, Phase.KILLING)
 """When the main process has ended: RUNNING is a daemon whose main process is not known yet."""
 
 
+class _Untold(NamedTuple):
+    """A note that came after transitions which are not told yet."""
+
+    kind: str
+    worker: str
+    text: str
+    data: dict[str, object]
+    at: Instant
+
+
 class Supervision:
     """Connects the core to the kernel, the store and the pump."""
 
@@ -84,7 +95,7 @@ class Supervision:
         self._recorded_later: deque[tuple[int, Instant, list[tuple[Seat, Gate]]]] = deque()
         self._dead: list[tuple[Watch, Pidfd]] = []
         self._former: set[ProcessId] = set()  # main processes of before that live, to be reaped
-        self._untold: list[tuple[do.Record, Instant, Tree | None]] = []
+        self._untold: list[tuple[do.Record, Instant, Tree | None] | _Untold] = []
         self._subscribers: dict[int, Callable[[EventRow], None]] = {}
         self._next_subscriber = 0
         self._attendants: Attendants | None = None
@@ -192,7 +203,11 @@ class Supervision:
         """Queue this turn's transitions for the store, and tell subscribers, in the order in which they happened."""
         untold, self._untold = self._untold, []
         to_wall = wall() - self._loop.now()  # an event bears the time at which it happened, not at which it is told
-        for record, at, tree in untold:
+        for one in untold:
+            if isinstance(one, _Untold):
+                self._publish(self._store.note(one.kind, one.worker, one.text, one.data, to_wall + one.at))
+                continue
+            record, at, tree = one
             self._publish(self._store.record(record, to_wall + at, at, self._trees.label(tree)))
             if record.after is None:
                 self._store.forget(record.worker)
@@ -560,8 +575,11 @@ class Supervision:
         return self._core.workers.get(name)
 
     def note(self, kind: str, worker: WorkerName | None, text: str, **data: object) -> None:
-        """Remember, and tell subscribers, something that is no transition."""
-        self._publish(self._store.note(kind, str(worker or ""), text, data, wall()))
+        """Remember, and tell subscribers, something that is no transition; after the transitions before it."""
+        if self._untold:
+            self._untold.append(_Untold(kind, str(worker or ""), text, data, self._loop.now()))
+        else:
+            self._publish(self._store.note(kind, str(worker or ""), text, data, wall()))
 
     def subscribe(self, callback: Callable[[EventRow], None]) -> Callable[[], None]:
         """Call back after each new event, until the returned function is called."""
