@@ -188,7 +188,8 @@ def test_sigcont_follows_the_stop_signal():
     life = Simulation(service()).until(5)
     mine = process(life, "web/1")
     stop(life, "web/1")
-    assert [s for _, s in life.signals] == [do.Signal(WEB, mine, SIGTERM), do.Signal(WEB, mine, SIGCONT)]
+    cont = do.Signal(WEB, mine, SIGCONT, whole_tree=True)
+    assert [s for _, s in life.signals] == [do.Signal(WEB, mine, SIGTERM), cont]
 
 
 def test_a_command_comes_before_the_signal_and_the_grace_covers_both():

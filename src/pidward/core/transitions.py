@@ -129,10 +129,16 @@ def stop(worker: Worker, spec: ServiceSpec, reason: str, now: Instant, number: i
 
 
 def stop_signals(worker: Worker, spec: ServiceSpec, number: int | None = None) -> list[Action]:
-    """The stop signal, and SIGCONT, without which a process that was stopped by SIGSTOP would not hear it."""
+    """The stop signal, and SIGCONT, without which a process that was stopped by SIGSTOP would not hear it.
+
+    SIGCONT is for the whole tree: a main process that waits for others of it would not end while these stand still.
+    """
     assert worker.process is not None
-    tree = spec.stop.tree is Tree.SIGNAL
-    return [Signal(worker.name, worker.process, n, whole_tree=tree) for n in (number or spec.stop.signal, SIGCONT)]
+    tree = spec.stop.tree
+    return [
+        Signal(worker.name, worker.process, number or spec.stop.signal, whole_tree=tree is Tree.SIGNAL),
+        Signal(worker.name, worker.process, SIGCONT, whole_tree=tree is not Tree.LEAVE),
+    ]
 
 
 def kill(worker: Worker, spec: ServiceSpec, reason: str, now: Instant, status: ExitStatus | None = None) -> Step:
