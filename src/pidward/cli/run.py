@@ -55,10 +55,15 @@ def run(here: "Here", given: "Any") -> int:
         configuration = taken(reading.answer(), "the command line")
     except NotValid as error:
         raise Failure(USAGE, f"run: {error}") from None
+    (service,) = configuration.services
+    if service.workers == 0 or not service.autostart:
+        raise Failure(USAGE, "run: nothing would run: leave --workers 0 and --autostart false away")
     finish = one_command(here, configuration, _place(here), verbose)
     if finish.failed and finish.status is None:
         here.say(f"pidward: {finish.reason}")
         return CANNOT_EXECUTE if _exists(command[0]) else NOT_FOUND
+    if finish.failed and finish.status is not None and finish.status.code == 0:
+        here.say(f"pidward: {finish.reason}")  # the status of the command does not tell
     return exit_status(finish)
 
 

@@ -86,10 +86,10 @@ def _remove(*directories: str) -> None:
 
 def exit_status(finish: Finish) -> int:
     """The essential worker's, as a shell gives it, when its end was the reason; else whether anything failed."""
-    status = finish.status
-    if status is None or status.cause is None:
+    cause = None if finish.status is None else finish.status.cause
+    if not cause:  # it may have said 0 and failed all the same, by a deadline or a probe
         return FAILED if finish.failed else OK
-    return status.cause if status.cause >= 0 else 128 - status.cause
+    return cause if cause >= 0 else 128 - cause
 
 
 def _running_at(socket: str) -> str:

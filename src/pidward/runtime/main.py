@@ -225,6 +225,12 @@ def _make_private(directory: str) -> None:
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         found = os.lstat(directory)
+        if found.st_uid == os.geteuid() and found.st_mode & 0o022 and not os.listdir(directory):
+            # An empty directory of ours that is open to all, as a fresh tmpfs of a container is. Not through a link.
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            os.fchmod(fd, 0o700)
+            os.close(fd)
+            found = os.lstat(directory)
     except OSError as error:
         raise CannotStart(f"cannot make {directory}: {error.strerror}; choose another place in [pidward]") from None
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:

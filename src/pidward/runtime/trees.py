@@ -14,7 +14,7 @@ from pidward.core.signals import SIGKILL
 from pidward.core.spec import Resources
 from pidward.core.units import Instant
 from pidward.kernel.cgroup import Group, GroupV1, Located
-from pidward.kernel.errors import KernelError
+from pidward.kernel.errors import KernelError, Unsupported
 from pidward.kernel.spawn import SHIM, Plan, Spawner, Started, native_is_built
 from pidward.kernel.tree import WalkedTree, become_subreaper
 from pidward.kernel.wait import reap, wait_exit
@@ -93,7 +93,8 @@ class Trees:
         self._controllers: Controllers | None = None
         self._mains: set[int] = set()  # numbers of main processes that are not reaped
         if self.is_walking and subreaper:
-            become_subreaper()
+            with suppress(Unsupported):  # then daemons that lose their parent are found by their mark, or escape
+                become_subreaper()
 
     @property
     def is_walking(self) -> bool:
