@@ -280,12 +280,23 @@ def test_wait_for_the_exit_gives_its_status(serve: Serve) -> None:
         name = next(iter(desk.workers))
         status = ExitStatus(None, 15, source=Source.WAITID)
         later = Instant(desk.loop.now() + 0.2)
-        change = {"process": None, "last_exit": status}
-        desk.loop.call_at(later, lambda: desk.change(name, Phase.STOPPED, "SIGTERM", **change))
+        change = {"process": ProcessId(1, 1), "started": later, "last_exit": status}
+        desk.loop.call_at(later, lambda: desk.change(name, Phase.READY, "the program runs", **change))
 
     supervisor = serve(end_soon)
-    assert supervisor.run("wait", "--exit", "web/1").status == 128 + 15
+    before = next(iter(supervisor.desk.workers.values())).process
+    ended = supervisor.run("wait", "--exit", "web/1")
+    assert (ended.status, ended.out) == (128 + 15, f"web/1  ended  {before}  killed by SIGTERM\n")  # not the new one
     assert supervisor.run("wait", "--exit", "slow").status == 1  # never ran: nobody knows how
+
+
+def test_wait_waits_for_who_is_tried_again(serve: Serve) -> None:
+    def try_again(desk: FakeDesk) -> None:
+        name = next(iter(desk.workers))
+        desk.change(name, Phase.BACKING_OFF, "exit code 1; starts again", failures=9, process=None)
+        desk.loop.call_at(Instant(desk.loop.now() + 0.2), lambda: desk.change(name, Phase.READY, "the program runs"))
+
+    assert serve(try_again).run("wait", "web/1").status == 0
 
 
 def test_wait_does_not_wait_for_who_has_failed(serve: Serve) -> None:

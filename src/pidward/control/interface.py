@@ -50,7 +50,8 @@ type Supervisor (
 )
 
 # What became of one worker. reached: it is what was asked for, or, when nobody waited, the request was accepted.
-# exit is the last one there was.
+# exit is the last one there was. When the end of a process was waited for, phase is ended, and process and reason are
+# about that one, whatever the worker does by now.
 type Result (worker: string, reached: bool, phase: string, reason: string, process: ?string, exit: ?Exit)
 
 # One service that differs from the file. consequence is added, removed, restarting, scaled or changed in place.
@@ -103,7 +104,8 @@ method Restart(targets: []string, wait: ?bool, timeout: ?float, rolling: ?int) -
 method Scale(service: string, workers: int, wait: ?bool, timeout: ?float) -> (results: []Result)
 
 # Wait until each worker is ready (goal up), has no process and wants none (down), or the process that it has now, if
-# any, has ended (exit). Asks for nothing.
+# any, has ended (exit). Asks for nothing. One that is tried again is waited for; one that has failed, or is wanted
+# down, cannot come up.
 method Wait(targets: []string, goal: string, timeout: ?float) -> (results: []Result)
 
 # Send a signal (SIGHUP, HUP or 1) through the pidfds of the target's workers; with tree to all their descendants too.

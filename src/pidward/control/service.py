@@ -184,14 +184,15 @@ class Service:
         if not wait:
             return {"results": [result_of(name, self._desk.worker(name), reached=True) for name in names]}
         goal = Goal.UP if come else Goal.DOWN
-        Waiting(self._desk, self._loop, talk, goal, names).begin(lambda: None, timeout)
+        removed = f"no longer wanted: scaled to {workers}"
+        Waiting(self._desk, self._loop, talk, goal, names, removed=removed).begin(lambda: None, timeout)
         return None
 
     def Wait(  # noqa: N802
         self, talk: Conversation, targets: list[str], goal: str, timeout: float | None = None
     ) -> Parameters | None:
         """Wait for what somebody else asks for, or for an end."""
-        goals = {"up": Goal.UP, "down": Goal.DOWN, "exit": Goal.EXIT}
+        goals = {"up": Goal.AWAITED, "down": Goal.DOWN, "exit": Goal.EXIT}
         if goal not in goals:
             raise invalid("goal")
         _check_timeout(timeout)
