@@ -56,7 +56,22 @@ def test_a_scheduled_job_waits_and_runs_when_it_is_due():
 def test_a_failed_run_does_not_end_the_schedule():
     life = Simulation(job(schedule=DAILY), behave=short(1)).until(10)
     shows(due(life).until(20), job="failed")
+    assert life.worker("job/1").is_well, "the next run is due"
     shows(due(life), job="starting")
+
+
+def test_a_run_that_could_not_begin_does_not_end_the_schedule_either():
+    life = Simulation(job(schedule=DAILY), behave=lambda _n, _s: Behaviour(cannot_start="no such file")).until(10)
+    shows(due(life).until(20), job="failed")
+    assert life.worker("job/1").is_well
+
+
+def test_who_failed_and_has_no_schedule_any_more_is_not_well():
+    life = Simulation(job(schedule=DAILY), behave=short(1)).until(10)
+    shows(due(life).until(20), job="failed")
+    reload(life, job())
+    shows(life, job="failed")
+    assert not life.worker("job/1").is_well
 
 
 def test_a_run_that_waits_to_be_tried_again_is_begun_at_once():

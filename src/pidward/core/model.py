@@ -165,6 +165,7 @@ class Worker(NamedTuple):
     held: bool = False  # WAITING: its start is decided, and only others are in the way
     daemon: bool = False  # FORKING: the main process is known
     job: bool = False  # ONESHOT: it does its work while it runs, and is never ready
+    scheduled: bool = False  # however its last run ended, or could not begin: there will be a next one
 
     @property
     def is_idle(self) -> bool:
@@ -173,9 +174,12 @@ class Worker(NamedTuple):
 
     @property
     def is_well(self) -> bool:
-        """It does what it is for, has done it, or does nothing because nobody needs it."""
+        """It does what it is for, has done it, or does nothing because nobody needs it.
+
+        A schedule is as it should be whatever became of a run: that one is told by its phase, and the next is due.
+        """
         at_work = self.job and self.phase in (Phase.STARTING, Phase.RUNNING)
-        return at_work or self.phase in (Phase.READY, Phase.COMPLETED) or self.is_idle
+        return at_work or (self.scheduled and not self.held) or self.phase in (Phase.READY, Phase.COMPLETED) or self.is_idle
 
 
 class EventRow(NamedTuple):

@@ -6,7 +6,7 @@ is told why by ``obstacle``, in plain words; empty: nothing is in the way.
 
 from pidward.core.actions import Action, Kill, PreStop, Record, Signal, Spawn, StopAll
 from pidward.core.lean import Any, assert_never
-from pidward.core.model import ExitStatus, Phase, Wanted, Worker
+from pidward.core.model import UNKNOWN_EXIT, ExitStatus, Phase, Wanted, Worker
 from pidward.core.restart import describe, is_success, jittered, next_delay, recent, shall_restart
 from pidward.core.signals import SIGCONT, SIGKILL
 from pidward.core.spec import Exhausted, ProbeKind, ServiceSpec, ServiceType, Tree
@@ -75,7 +75,7 @@ def serve(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
         reason = "the program runs; its main process is not known"
         worker, record = enter(worker, Phase.RUNNING, reason, now, until=until)
     elif spec.type is ServiceType.ONESHOT:
-        worker, record = enter(worker, Phase.RUNNING, "the job runs", now, job=True)
+        worker, record = enter(worker, Phase.RUNNING, "the job runs", now, job=True, scheduled=spec.schedule is not None)
     else:
         return await_ready(worker, spec, "the program runs", now)
     return worker, [record]
@@ -145,6 +145,8 @@ def kill(worker: Worker, spec: ServiceSpec, reason: str, now: Instant, status: E
     """SIGKILL what is left; with ``status`` the main process has ended already."""
     if status is not None:
         worker = worker._replace(process=None)
+    elif worker.phase is Phase.RUNNING and worker.process is None:  # a daemon, and nobody knows its main process
+        worker = worker._replace(last_exit=UNKNOWN_EXIT)
     after, record = enter(worker, Phase.KILLING, reason, now, status, until=Instant(now + KILL_AGAIN))
     return after, [record, kill_action(after, spec)]
 

@@ -21,7 +21,7 @@ What a worker waits for, phase by phase:
 from pidward.core import events as on
 from pidward.core.actions import Kill
 from pidward.core.lean import assert_never
-from pidward.core.model import Phase, Wanted, Worker, WorkerName
+from pidward.core.model import UNKNOWN_EXIT, ExitStatus, Phase, Wanted, Worker, WorkerName
 from pidward.core.restart import describe
 from pidward.core.signals import signal_name
 from pidward.core.spec import ServiceSpec, ServiceType, Tree
@@ -136,19 +136,22 @@ def _spawn_failed(worker: Worker, spec: ServiceSpec, event: on.SpawnFailed, now:
     if not worker.spawning and not at_gate:
         return worker, []
     failures = max(1, worker.failures)
-    worker = worker._replace(spawning=False, process=None, last_exit=None, failures=failures, fault=event.message)
+    scheduled = spec.schedule is not None
+    worker = worker._replace(
+        spawning=False, process=None, last_exit=None, failures=failures, fault=event.message, scheduled=scheduled
+    )
     return ended(worker, spec, now, obstacle)
 
 
 def _exited(worker: Worker, spec: ServiceSpec, event: on.Exited, now: Instant, obstacle: str) -> Step:
     if worker.process is None or worker.process != event.process:
         return worker, []
-    worker = worker._replace(last_exit=event.status)
+    before, worker = worker, worker._replace(last_exit=event.status)
     if not worker.fault:  # else its failures were counted when it failed
         worker = worker._replace(failures=_failures(worker, spec, now))
     if _is_forking(worker, spec) and event.status.code == 0:
         if event.left_behind:
-            return _forked(worker, spec, now)
+            return _forked(worker._replace(last_exit=before.last_exit), event.status, spec, now)
         worker = worker._replace(fault="its first process ended and left no other")
     if not event.left_behind or spec.stop.tree is Tree.LEAVE:
         return ended(worker, spec, now, obstacle)
@@ -164,10 +167,11 @@ def _is_forking(worker: Worker, spec: ServiceSpec) -> bool:
     return spec.type is ServiceType.FORKING and not worker.daemon and worker.phase in _SERVING | {Phase.STARTING}
 
 
-def _forked(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
+def _forked(worker: Worker, status: ExitStatus, spec: ServiceSpec, now: Instant) -> Step:
+    """The end of its first process is no end of the worker."""
     until = worker.until or Instant(now + fork_timeout(spec))
     reason = "its first process ended, as it should; its main process is not known yet"
-    worker, record = enter(worker, Phase.RUNNING, reason, now, worker.last_exit, process=None, until=until)
+    worker, record = enter(worker, Phase.RUNNING, reason, now, status, process=None, until=until)
     return worker, [record]
 
 
@@ -181,7 +185,8 @@ def _tree_emptied(worker: Worker, spec: ServiceSpec, now: Instant, obstacle: str
     if worker.process is not None or worker.spawning:
         return worker, []
     if worker.phase is Phase.RUNNING:
-        worker = worker._replace(fault="it ended before its main process was known", failures=max(1, worker.failures))
+        fault = "it ended before its main process was known"
+        worker = worker._replace(last_exit=UNKNOWN_EXIT, fault=fault, failures=max(1, worker.failures))
     elif worker.phase not in (Phase.STOPPING, Phase.KILLING):
         return worker, []
     return ended(worker, spec, now, obstacle)
