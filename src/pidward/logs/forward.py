@@ -34,6 +34,11 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 _TOO_LARGE = (errno.EMSGSIZE, errno.ENOBUFS)
 
 
+def place_of(kind: str) -> str:
+    """Where a service listens."""
+    return os.environ.get(f"PIDWARD_{kind.upper()}_SOCKET") or PLACES[kind]
+
+
 class Outlet:
     """The way to one service, for all streams.
 
@@ -42,7 +47,7 @@ class Outlet:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._path = os.environ.get(f"PIDWARD_{kind.upper()}_SOCKET") or PLACES[kind]
+        self._path = place_of(kind)
         self._socket: _socket.socket | None = None
         self._retry_at = 0.0
         self._queue: deque[tuple[str, bytes]] = deque()
