@@ -184,12 +184,21 @@ def ended(worker: Worker, spec: ServiceSpec, now: Instant, obstacle: str) -> Ste
 
 
 def _done(worker: Worker, spec: ServiceSpec, why: str, now: Instant) -> Step:
-    """It did what it was started for."""
+    """It did what it was started for. Who does so soon after each start on demand has perhaps not taken what waits."""
     status, phase = worker.last_exit, Phase.COMPLETED
     if spec.on_demand:
+        policy = spec.restart
+        worker = worker._replace(starts=recent(worker.starts, now, policy.window), failures=0)
+        if policy.burst and len(worker.starts) >= policy.burst and was_short(worker, spec, now):
+            return _limit_reached(worker, spec, f"{why}, soon after each start on demand", now)
         phase, why = Phase.WAITING, f"{why}; {idle_reason(spec)}"
     worker, record = enter(worker, phase, why, now, status, process=None, held=False, failures=0)
     return worker, [record]
+
+
+def was_short(worker: Worker, spec: ServiceSpec, end: Instant) -> bool:
+    """The run that ended then was not stable."""
+    return worker.started is not None and end - worker.started < spec.restart.reset_after
 
 
 def idle_reason(spec: ServiceSpec) -> str:

@@ -43,6 +43,7 @@ from pidward.core.transitions import (
     start_fresh,
     stop,
     stop_signals,
+    was_short,
 )
 from pidward.core.units import Instant, format_duration
 
@@ -79,7 +80,7 @@ def step(worker: Worker, spec: ServiceSpec, event: on.WorkerEvent, now: Instant,
         case on.SpawnFailed():
             return _spawn_failed(worker, spec, event, now, obstacle)
         case on.StartAsked():
-            return _start_asked(worker, event.by, now, obstacle)
+            return _start_asked(worker, spec, event, now, obstacle)
         case on.StopAsked():
             return _stop_asked(worker, spec, event, now)
         case on.RestartAsked():
@@ -177,8 +178,7 @@ def _forked(worker: Worker, status: ExitStatus, spec: ServiceSpec, now: Instant)
 
 def _failures(worker: Worker, spec: ServiceSpec, now: Instant) -> int:
     """Ends in a row without a stable run, if it were to end now."""
-    stable = worker.started is not None and now - worker.started >= spec.restart.reset_after
-    return 0 if stable else worker.failures
+    return worker.failures if worker.started is None or was_short(worker, spec, now) else 0
 
 
 def _tree_emptied(worker: Worker, spec: ServiceSpec, now: Instant, obstacle: str) -> Step:
@@ -286,11 +286,14 @@ def _has_run(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
 # --- wishes
 
 
-def _start_asked(worker: Worker, by: str, now: Instant, obstacle: str) -> Step:
+def _start_asked(worker: Worker, spec: ServiceSpec, event: on.StartAsked, now: Instant, obstacle: str) -> Step:
     if not worker.phase.has_process:
-        return start_fresh(worker, f"started by {by}", now, obstacle)
+        reason = f"started by {event.by}"
+        if event.on_demand and was_short(worker, spec, worker.since):
+            return start_again(worker, spec.restart.burst, reason, now, obstacle)
+        return start_fresh(worker, reason, now, obstacle)
     if worker.phase in (Phase.STOPPING, Phase.KILLING):
-        return _come_back(worker, by, now)
+        return _come_back(worker, event.by, now)
     return worker, []
 
 
