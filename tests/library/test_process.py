@@ -446,3 +446,10 @@ def test_every_public_name_is_there() -> None:
     assert listed | {"__version__"} == set(pidward.__all__)
     with pytest.raises(AttributeError, match="no_such_name"):
         pidward.no_such_name  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_no_file_is_written_for_the_trees_of_spawned_programs() -> None:
+    """Their name is the program's own identity; a lot drawn and kept is for supervisors."""
+    with spawn("true"):
+        pass
+    assert not Path("/identity").exists()

@@ -45,14 +45,17 @@ def _worker_of(directory: str) -> WorkerName | None:
     return WorkerName(service, int(number)) if number.isascii() and number.isdigit() else None
 
 
-def _identity(runtime_dir: str) -> str:
+def _identity(runtime_dir: str | None) -> str:
     """What no other supervisor that lives has, and the next one of this runtime directory has again.
 
     A cgroup hierarchy may be seen from several containers, whose runtime directories have the same path and whose
     locks do not reach each other. Who took the same name would take the other's workers for leftovers of his own. So
     the name is drawn by lot and kept in the runtime directory, and goes with the pid namespace, should a directory
-    have been copied.
+    have been copied. Without a runtime directory the instance's own name does it, within one pid namespace.
     """
+    namespace = f"{os.stat('/proc/self/ns/pid').st_ino:x}"
+    if runtime_dir is None:
+        return namespace
     path = os.path.join(runtime_dir, "identity")
     try:
         with open(path, encoding="ascii") as file:
@@ -64,7 +67,7 @@ def _identity(runtime_dir: str) -> str:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with open(fd, "w", encoding="ascii") as file:
             file.write(drawn)
-    return f"{drawn}.{os.stat('/proc/self/ns/pid').st_ino:x}"
+    return f"{drawn}.{namespace}"
 
 
 class Birth(NamedTuple):
@@ -78,12 +81,12 @@ class Birth(NamedTuple):
 class Trees:
     """Makes, watches and removes the trees of all workers of one instance."""
 
-    def __init__(self, instance: str, runtime_dir: str, place: Located, *, subreaper: bool = True) -> None:
+    def __init__(self, instance: str, runtime_dir: str | None, place: Located, *, subreaper: bool = True) -> None:
         """Choose the rung.
 
         Args:
             instance: named in the directory, for people.
-            runtime_dir: holds what tells this instance from all others; see ``_identity``.
+            runtime_dir: holds what tells this instance from all others; see ``_identity``. None: its name does.
             place: what kernel.cgroup.locate found.
             subreaper: on the walking rung become the parent of descendants that lose theirs. False, for a program
                 whose children are not all ours: they are found by their mark, among all processes.
