@@ -228,6 +228,7 @@ def test_scale_up_and_down_tells_of_the_difference(supervisor: Supervisor) -> No
     ended = supervisor.run("scale", "web=1", "db=1")
     assert ended.status == 0
     assert [line.split()[:2] for line in ended.out.splitlines()] == [[f"web/{n}", "removed"] for n in (2, 3, 4)]
+    assert all(line.endswith("no longer wanted: scaled to 1") for line in ended.out.splitlines())
     assert "db: has 1 worker already" in ended.err
 
 
@@ -236,6 +237,11 @@ def test_scale_wants_a_number(supervisor: Supervisor, word: str) -> None:
     ended = supervisor.run("scale", word)
     assert ended.status == 2
     assert "expected SERVICE=N" in ended.err
+
+
+def test_one_worker_is_not_scaled(supervisor: Supervisor) -> None:
+    ended = supervisor.run("scale", "web/1=2")
+    assert (ended.status, "web/1 is one worker" in ended.err) == (2, True)
 
 
 def test_scale_refuses_what_cannot_be(supervisor: Supervisor) -> None:
@@ -247,9 +253,11 @@ def test_scale_refuses_what_cannot_be(supervisor: Supervisor) -> None:
 def test_plan_shows_and_does_nothing(supervisor: Supervisor) -> None:
     ended = supervisor.run("plan")
     assert ended.status == 0
-    assert ended.out.splitlines() == ["web  scaled  2 -> 3", "new  added   1 worker"]
-    changes = json.loads(supervisor.run("plan", "--json").out)["changes"]
-    assert changes[1] == {"service": "new", "consequence": "added", "detail": "1 worker"}
+    note = "db: stays scaled to 3; the file says 1"
+    assert ended.out.splitlines() == ["web  scaled  2 -> 3", "new  added   1 worker", note]
+    document = json.loads(supervisor.run("plan", "--json").out)
+    assert document["changes"][1] == {"service": "new", "consequence": "added", "detail": "1 worker"}
+    assert document["notes"] == [note]
     assert supervisor.desk.asked == []
 
 
@@ -267,6 +275,12 @@ def test_reload_of_programs(supervisor: Supervisor) -> None:
     refused = supervisor.run("reload", "db")
     assert (refused.status, "service.db.reload" in refused.err) == (1, True)
     assert supervisor.run("reload", "off").status == 3  # no process to tell
+
+
+def test_a_reload_command_that_fails_is_told(serve: Serve) -> None:
+    ended = serve(lambda desk: setattr(desk, "reload_failure", "exited with code 3: bad\x1b")).run("reload", "web/1")
+    assert (ended.status, ended.out) == (1, "")
+    assert "could not be told to reload: exited with code 3: bad?\n" in ended.err
 
 
 def test_wait_for_ready(supervisor: Supervisor) -> None:

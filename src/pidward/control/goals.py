@@ -65,7 +65,7 @@ def _judge_up(worker: Worker, asked: Instant, new: bool, patient: bool) -> Outco
         return Outcome.PENDING
     if worker.phase is Phase.COMPLETED or worker.is_idle:
         return Outcome.REACHED
-    if worker.phase is Phase.FAILED or worker.wanted is Wanted.DOWN:
+    if worker.phase is Phase.FAILED or worker.blocked or worker.wanted is Wanted.DOWN:
         return Outcome.FAILED
     tired = worker.phase is Phase.BACKING_OFF and worker.failures >= HOPELESS_AFTER
     return Outcome.FAILED if not patient and (tired or worker.phase is Phase.SLOW_LANE) else Outcome.PENDING

@@ -121,11 +121,13 @@ method Events(since: ?int, follow: ?bool, limit: ?int) -> (events: []Event)
 # Read the configuration file again and change what changed.
 method Reload() -> (changes: []string)
 
-# Read the configuration file again and tell what Reload would change. Nothing is changed.
-method Plan() -> (changes: []Change)
+# Read the configuration file again and tell what Reload would change. Nothing is changed. notes: sentences about what
+# differs from the file and would stay so.
+method Plan() -> (changes: []Change, notes: []string)
 
-# Have running workers read their own configuration again, by the signal or command that their service names.
-method ReloadWorkers(targets: []string) -> (signalled: []Signalled)
+# Have running workers read their own configuration again, by the signal or command that their service names. The reply
+# comes when the commands have ended, after a minute at most; failures are sentences about those that failed.
+method ReloadWorkers(targets: []string) -> (signalled: []Signalled, failures: []string)
 
 # Stop all workers in reverse order, then the supervisor. at_once: without grace. The reply comes before it is done.
 method Down(at_once: ?bool) -> ()

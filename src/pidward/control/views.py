@@ -6,7 +6,7 @@ from pidward.control.goals import is_as_wanted
 from pidward.core.model import ExitStatus, ProcessId, Worker, WorkerName
 from pidward.core.signals import signal_name
 from pidward.core.units import format_duration
-from pidward.runtime.desk import About, EventRow, Member
+from pidward.runtime.desk import About, EventRow, Member, Told
 
 _BREAKS = str.maketrans("\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", " " * 11)
 
@@ -89,6 +89,16 @@ def show_trees(names: Sequence[WorkerName], members: Sequence[Member]) -> list[d
             "state": one.state, "name": one.name, "command": one.command,
         })  # fmt: skip
     return [{"worker": worker, "processes": found} for worker, found in processes.items()]
+
+
+def show_told(told: Sequence[Told]) -> list[dict[str, object]]:
+    """The interface's Signalled, of those who could be told."""
+    return [{"worker": str(one.worker), "process": str(one.process)} for one in told if not one.failure]
+
+
+def show_failures(told: Sequence[Told]) -> list[str]:
+    """A sentence for each of the others."""
+    return [f"{one.worker} ({one.process}) could not be told to reload: {one.failure}" for one in told if one.failure]
 
 
 def show_process(process: ProcessId | None) -> str | None:

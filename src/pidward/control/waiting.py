@@ -12,7 +12,6 @@ from pidward.core.units import Instant
 from pidward.runtime.desk import Desk, EventRow
 from pidward.runtime.loop import Loop, Timer
 
-
 REMOVED = "removed from the configuration"
 
 
