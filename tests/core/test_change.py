@@ -1,5 +1,7 @@
 """What a change of the file means, field by field."""
 
+from typing import Any
+
 import pytest
 
 from pidward.core.change import EFFECTS, Change, Consequence, compare
@@ -72,7 +74,7 @@ def test_one_service(old: dict[str, object], new: dict[str, object], said: str |
     ],
     ids=str,
 )
-def test_what_workers_do_not_learn_of_a_socket_is_changed_in_place(fields: dict[str, object], said: str):
+def test_what_workers_do_not_learn_of_a_socket_is_changed_in_place(fields: dict[str, Any], said: str):
     socket = SocketSpec(SocketKind.UNIX, "/run/web")
     old, new = (ServiceSpec("web", Execution(("x",), sockets=(s,))) for s in (socket, socket._replace(**fields)))
     assert [str(c) for c in compare(Configuration((old,)), Configuration((new,)))] == [said]
