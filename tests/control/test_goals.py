@@ -58,6 +58,7 @@ def test_up(state: Worker | None, outcome: Outcome) -> None:
         (worker(Phase.BACKING_OFF, failures=9), Outcome.PENDING),
         (worker(Phase.SLOW_LANE, failures=9), Outcome.PENDING),
         (worker(Phase.WAITING)._replace(held=True), Outcome.PENDING),
+        (worker(Phase.WAITING)._replace(held=True, blocked=True), Outcome.FAILED),
         (worker(Phase.COMPLETED), Outcome.REACHED),
         (worker(Phase.FAILED), Outcome.FAILED),
         (worker(Phase.STOPPED, wanted=Wanted.DOWN), Outcome.FAILED),

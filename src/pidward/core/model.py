@@ -163,6 +163,7 @@ class Worker(NamedTuple):
     last_exit: ExitStatus | None = None
     fault: str = ""  # why the present or the last process has failed, whatever its exit status says
     held: bool = False  # WAITING: its start is decided, and only others are in the way
+    blocked: bool = False  # held, and nothing will change that before somebody asks for whom it waits
     daemon: bool = False  # FORKING: the main process is known
     job: bool = False  # ONESHOT: it does its work while it runs, and is never ready
     scheduled: bool = False  # however its last run ended, or could not begin: there will be a next one

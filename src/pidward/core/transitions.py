@@ -25,7 +25,7 @@ def enter(
 ) -> tuple[Worker, Record]:
     """The one door into a phase. ``status`` is the exit that brought us here, for the record."""
     changes.setdefault("until", None)
-    after = worker._replace(phase=phase, reason=reason, since=now, **changes)
+    after = worker._replace(phase=phase, reason=reason, since=now, blocked=False, **changes)
     process = after.process if after.process is not None else worker.process
     return after, Record(worker.name, worker.phase, phase, reason, after.wanted, process, status)
 
