@@ -2,7 +2,6 @@
 
 import os
 import sys
-from itertools import islice
 
 from pidward.cli.failure import USAGE, Failure
 from pidward.cli.table import RAW
@@ -79,5 +78,6 @@ def take_shared(words: "Sequence[str]") -> "tuple[Here, list[str]]":
         else:
             rest.append(word)
             if without_value is not None and word.startswith("--") and not equals and word not in without_value:
-                rest += islice(remaining, 1)
+                its_value = next(remaining, None)
+                rest += [] if its_value is None else [its_value]
     return here, rest

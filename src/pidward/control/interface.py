@@ -83,7 +83,8 @@ type Event (seq: int, wall: float, kind: string, worker: string, text: string, d
 method Status(targets: ?[]string) -> (workers: []Worker, without_workers: []string, supervisor: Supervisor)
 
 # The same for a screen, cheap to make and to read: a line a worker, tabs between name, phase, PID:INODE, uptime,
-# restarts, last exit, reason, and 1 or 0 for as_wanted; "-" stands for nothing. trouble is the supervisor's.
+# restarts, last exit, reason (of one that is ready: its status), and 1 or 0 for as_wanted; "-" stands for nothing.
+# trouble is the supervisor's.
 method Table(targets: ?[]string) -> (table: string, without_workers: []string, trouble: []string)
 
 # The processes of workers, as procfs and the cgroups show them.

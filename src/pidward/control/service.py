@@ -87,7 +87,8 @@ class Service:
     def Table(self, _talk: Conversation, targets: list[str] | None = None) -> Parameters:  # noqa: N802
         """The same for a screen."""
         now = self._desk.now()
-        table = "".join([show_row(worker, now) for worker in self._workers(targets or ())])
+        text = self._desk.status_text
+        table = "".join([show_row(worker, now, text(worker.name)) for worker in self._workers(targets or ())])
         without = self._desk.without_workers(targets or ())
         return {"table": table, "without_workers": without, "trouble": list(self._desk.about().trouble)}
 
