@@ -144,6 +144,16 @@ reload.command = ["sh", "-c", "echo no such table; exit 3"]
     assert ended.err.endswith("could not be told to reload: exited with code 3: no such table\n")
 
 
+@pytest.mark.parametrize("how", [("up",), ("up", "--detach")])
+def test_a_state_directory_that_cannot_be_made(home: Home, how: tuple[str, ...]) -> None:
+    (home.place / "file").touch()
+    home.file.write_text(home.file.read_text().replace("/state", "/file/state"))
+    ended = home.run(*how)
+    assert ended.status == 1
+    assert f"{home.place}/file" in ended.err
+    assert "state_dir in [pidward], or XDG" in ended.err
+
+
 def test_a_second_one_is_refused(home: Home) -> None:
     assert home.run("up", "--detach").status == 0
     ended = home.run("up", "--detach")
@@ -152,6 +162,7 @@ def test_a_second_one_is_refused(home: Home) -> None:
     ended = home.run("up")
     assert (ended.status, ended.out) == (1, "")
     assert "running already" in ended.err
+    assert f"speak to it with `pidward -c {home.file} status`" in ended.err
     assert ended.err.endswith(f"/run/control.sock runs {home.file}\n")
     assert home.run("status").status == 0
 

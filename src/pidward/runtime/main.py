@@ -232,7 +232,10 @@ def _make_private(directory: str) -> None:
             os.close(fd)
             found = os.lstat(directory)
     except OSError as error:
-        raise CannotStart(f"cannot make {directory}: {error.strerror}; choose another place in [pidward]") from None
+        raise CannotStart(
+            f"cannot make {directory}: {error.strerror}; set runtime_dir and state_dir in [pidward], "
+            f"or XDG_RUNTIME_DIR and XDG_STATE_HOME"
+        ) from None
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise CannotStart(f"{directory} belongs to uid {found.st_uid} with mode {found.st_mode & 0o7777:o}; it must be "
                           f"yours and writable by nobody else")  # fmt: skip
@@ -247,9 +250,10 @@ def _lock(options: Options, stack: ExitStack) -> None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            said = f"-c {options.config_path} " if options.config_path else ""  # it may name directories of its own
             raise Occupied(
                 f"a supervisor of instance {options.instance!r} is running already ({path} is locked); "
-                f"speak to it with `pidward status`, or start another with --instance NAME"
+                f"speak to it with `pidward {said}status`, or start another with --instance NAME"
             ) from None
 
 
