@@ -1,7 +1,0 @@
-
-
-def test_an_exit_status_is_a_sentence_for_people() -> None:
-    said = [str(s) for s in (ExitStatus(3, None), ExitStatus(None, 9), ExitStatus(None, 6, True), ExitStatus(None, None))]
-    assert said == [
-        "exited with code 3", "killed by SIGKILL", "killed by SIGABRT (core dumped)", "ended, and nobody could say how",
-    ]  # fmt: skip
