@@ -216,6 +216,7 @@ def test_there_is_no_file(rig: Rig) -> None:
 def test_a_directory_that_others_may_write_is_not_used(rig: Rig) -> None:
     rig.configure(service("web"))
     rig.run.mkdir()
+    (rig.run / "somebody").touch()  # an empty one of ours is made private instead
     rig.run.chmod(0o777)
     rig.begin()
     assert rig.wait_end().code == FAILED

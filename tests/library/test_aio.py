@@ -190,7 +190,7 @@ def test_a_stranger_is_waited_for() -> None:
 
 def test_what_was_read_before_a_timeout_or_a_cancel_is_not_lost() -> None:
     async def main() -> None:
-        script = ["sh", "-c", "echo out; echo err >&2; read line; echo $line; sleep 1000"]
+        script = ["sh", "-c", "echo out; echo err >&2; read line; echo $line; exec sleep 1000"]
         async with await aio.spawn(script, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
             for _ in range(2):
                 with pytest.raises(TimeoutError):
