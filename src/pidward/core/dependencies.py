@@ -80,7 +80,8 @@ class Dependencies:
                 if not has_reached(worker, dependency.condition, roster.specs[service]):
                     yield worker
         if here < roster.scale(service):  # its turn to be added comes later
-            yield new_worker(WorkerName(service, here + 1), Wanted.UP, self._engine.now)
+            names = (WorkerName(service, number) for number in range(1, roster.scale(service) + 1))
+            yield new_worker(next(n for n in names if n not in roster.workers), Wanted.UP, self._engine.now)
 
     def hold(self, worker: Worker) -> None:
         """Keep in mind whether this worker is one that waits."""

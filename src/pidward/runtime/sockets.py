@@ -79,11 +79,21 @@ class Sockets:
                 listener = held[0]
                 listener.adjust(spec)
             else:
-                listener = Listener(spec, _owner(spec, service))
+                listener = self._taken_back(spec, service) or Listener(spec, _owner(spec, service))
         except OSError as error:
             raise PlanError(_why_not(spec, service, error)) from None
         self._bound[_key(spec)] = listener, spec
         return listener
+
+    def _taken_back(self, spec: SocketSpec, service: ServiceSpec) -> Listener | None:
+        """The socket that workers of an earlier supervisor hold: nobody who waits in its queue is refused."""
+        for process in self._surroundings.survivors(service.name):
+            listener = Listener.held_by(process, spec)
+            if listener is not None:
+                self._surroundings.note("sockets", None, f"{show(spec)}: taken back from {process.id}")
+                listener.adjust(spec)
+                return listener
+        return None
 
     def _leave_doors(self) -> dict[str, set[WorkerName]]:
         """Dismiss the doorkeepers; who of each service waits for a connection."""

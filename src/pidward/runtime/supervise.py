@@ -14,9 +14,10 @@ from types import MethodType
 
 from pidward.core import actions as do
 from pidward.core import events as on
+from pidward.core.adoption import Legacy, Life, fingerprint, life_of
 from pidward.core.model import EventRow, ExitStatus, Phase, Worker, WorkerName
 from pidward.core.signals import SIGKILL, signal_name
-from pidward.core.spec import Configuration, LogMode
+from pidward.core.spec import Configuration, LogMode, Resources, ServiceSpec
 from pidward.core.supervisor import Supervisor as Core
 from pidward.core.units import Instant, Seconds, format_duration
 from pidward.kernel.cgroup import Group
@@ -34,6 +35,7 @@ from pidward.runtime.attendants import Attendants
 from pidward.runtime.loop import READ, Loop, Timer, Watch
 from pidward.runtime.plan import Places, PlanError, explain_failure, explain_refusal, make_plan
 from pidward.runtime.seat import Seat, Tree
+from pidward.runtime.survivors import Found, Survivor
 from pidward.runtime.trees import LOOK_AGAIN, Trees
 from pidward.store.store import Store
 
@@ -83,7 +85,9 @@ class Supervision:
         self._gates: list[Seat] = []
         self._recorded_later: deque[tuple[int, Instant, list[tuple[Seat, Gate]]]] = deque()
         self._dead: list[tuple[Watch, Pidfd]] = []
-        self._untold: list[tuple[do.Record, Instant, Tree | None]] = []
+        self._untold: list[tuple[do.Record, Instant, Tree | None, Life | None]] = []
+        self._survivors: dict[WorkerName, Survivor] = {}
+        self._fingerprints: dict[str, tuple[ServiceSpec, str]] = {}
         self._subscribers: dict[int, Callable[[EventRow], None]] = {}
         self._next_subscriber = 0
         self._attendants: Attendants | None = None
@@ -97,8 +101,14 @@ class Supervision:
 
     # --- events in, actions out
 
-    def load(self, configuration: Configuration, only: Iterable[str] = ()) -> None:
-        """Take the first configuration and start what is wanted."""
+    def load(self, configuration: Configuration, only: Iterable[str] = (), found: Found | None = None) -> None:
+        """Take the first configuration, go on with what an earlier supervisor left, and start what is wanted.
+
+        The handles in ``found`` are ours from now on.
+        """
+        legacy = Legacy()
+        if found is not None:
+            self._survivors, legacy = dict(found.survivors), found.legacy
         if self._attendants is not None:
             self._attendants.configured(configuration)
         now = self._loop.now()
@@ -107,7 +117,7 @@ class Supervision:
             scale = remembered.get(spec.name)
             if scale is not None and scale.of == spec.workers:
                 scales[spec.name] = scale.workers
-        for action in self._core.load(configuration, self._store.wanted(), now, only, scales):
+        for action in self._core.load(configuration, self._store.wanted(), now, only, scales, legacy):
             self._perform([action], now)
             if len(self._spawns) >= START_BATCH:
                 self._after_turn()
@@ -128,7 +138,7 @@ class Supervision:
         return Surroundings(
             self._loop, self._spawner, self._trees, self._nofile, self.feed, self.note, self.seat,
             self.worker, self._core.spec, self.subscribe, self._prepare_again,
-            self.change_main, self.succeed_by, self.inherit_orphans,
+            self.change_main, self.succeed_by, self.inherit_orphans, self._survivors_of,
             set(), self._instance, runtime_dir, state_dir,
         )  # fmt: skip
 
@@ -179,7 +189,9 @@ class Supervision:
         seat = self._seats.get(record.worker)
         if seat is None:
             seat = self._sit_down(record.worker)
-        self._untold.append((record, now, seat.tree))
+        worker = self._core.workers.get(record.worker)
+        life = life_of(worker, seat.made, seat.log_mode) if worker is not None and seat.pidfd is not None else None
+        self._untold.append((record, now, seat.tree, life))
         if record.after is None:
             self._forget(seat)
         else:
@@ -191,8 +203,8 @@ class Supervision:
         """Queue this turn's transitions for the store, and tell subscribers, in the order in which they happened."""
         untold, self._untold = self._untold, []
         to_wall = wall() - self._loop.now()  # an event bears the time at which it happened, not at which it is told
-        for record, at, tree in untold:
-            self._publish(self._store.record(record, to_wall + at, at, self._trees.label(tree)))
+        for record, at, tree, life in untold:
+            self._publish(self._store.record(record, to_wall + at, at, self._trees.label(tree), life))
             if record.after is None:
                 self._store.forget(record.worker)
 
@@ -216,8 +228,35 @@ class Supervision:
 
     def _sit_down(self, name: WorkerName) -> Seat:
         seat = self._seats[name] = Seat(name)
-        self._keep_output(seat)
+        survivor = self._survivors.pop(name, None)
+        if survivor is None:
+            self._keep_output(seat)
+        else:
+            self._take_over(seat, survivor)
         return seat
+
+    def _take_over(self, seat: Seat, survivor: Survivor) -> None:
+        """Seat a process that lives already, or what one has left behind."""
+        spec, life = self._core.spec(seat.name), survivor.recorded.life
+        seat.tree, seat.pidfd, seat.made = survivor.tree, survivor.main, life.made
+        seat.log_mode = life.log_mode or spec.logs.mode
+        self._pump.add(seat.name, spec.logs._replace(mode=seat.log_mode))
+        if seat.pidfd is not None:
+            seat.watch = self._loop.watch(seat.pidfd.fileno(), READ, MethodType(self._on_death, seat))
+            self._trees.main_changed(seat)
+            if spec.resources != Resources() and seat.tree is not None and self._trees.is_at_home(seat.name, seat.tree):
+                self._limit(seat, is_running=True)
+
+    def _survivors_of(self, service: str) -> list[Pidfd]:
+        """Main processes of an earlier supervisor that are not seated yet; borrowed."""
+        return [one.main for name, one in self._survivors.items() if name.service == service and one.main is not None]
+
+    def _fingerprint(self, spec: ServiceSpec) -> str:
+        """Made once for each spec: repr of a service takes longer than a start."""
+        known = self._fingerprints.get(spec.name)
+        if known is None or known[0] is not spec:
+            known = self._fingerprints[spec.name] = spec, fingerprint(spec)
+        return known[1]
 
     def _keep_output(self, seat: Seat) -> None:
         """Have output kept as it is configured; another mode begins with the worker's next start."""
@@ -295,6 +334,9 @@ class Supervision:
     def _is_ready(self, seat: Seat) -> bool:
         """Have a place to be born in and a plan; when that is impossible, that is a failed spawn."""
         try:
+            if seat.tree is not None and not self._trees.is_at_home(seat.name, seat.tree):
+                self._trees.remove(seat.tree)
+                seat.tree = None
             if seat.tree is None:
                 seat.tree = self._trees.make(seat.name)
             else:
@@ -350,7 +392,7 @@ class Supervision:
             self._spawn_failed(seat, result)
             return
         self._trees.unwatch(seat)
-        seat.pidfd = result.pidfd
+        seat.pidfd, seat.made = result.pidfd, self._fingerprint(self._core.spec(seat.name))
         seat.watch = self._loop.watch(result.pidfd.fileno(), READ, MethodType(self._on_death, seat))
         self._trees.born(seat, result.invocation)
         self._warn(seat, result.refused)
