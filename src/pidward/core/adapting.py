@@ -61,7 +61,9 @@ class Adapting:
             return
         self._engine.act(Record(name, None, worker.phase, reason, worker.wanted, worker.process))
         self._dependencies.moved(name)
-        if worker.phase is Phase.RUNNING and spec.ready is None:
+        if worker.phase is Phase.STARTING:
+            self._engine.follow([on.Executed(name, one.process)])
+        elif worker.phase is Phase.RUNNING and spec.ready is None:
             self._engine.follow([on.Reconsidered(name, "nothing more is asked of it to be ready")])
 
     def tell_end(self, one: Adopted) -> None:

@@ -15,7 +15,7 @@ from pidward.core.spec import LogMode, ProbeKind, ServiceSpec, ServiceType
 from pidward.core.transitions import is_ready_by_time
 from pidward.core.units import Instant, Seconds
 
-_SERVING = (Phase.RUNNING, Phase.READY)
+_ADOPTABLE = (Phase.STARTING, Phase.RUNNING, Phase.READY)  # at its gate nobody lives on without a supervisor
 
 
 class Life(NamedTuple):
@@ -48,6 +48,27 @@ class Recorded(NamedTuple):
     tree: str
     phase: Phase
     life: Life = Life()
+
+
+def born_unrecorded(name: WorkerName, process: ProcessId, tree: str, tag: str, last: Recorded | None) -> Recorded:
+    """A process that was born so shortly before its supervisor died that only the kernel has a note of it.
+
+    Args:
+        name: whose tree it is in.
+        process: it.
+        tree: how that tree is found.
+        tag: what ``tag_of`` made.
+        last: what is recorded of the worker; None: nothing.
+    """
+    made, _, mode = tag.partition(" ")
+    life = Life() if last is None else last.life
+    life = life._replace(until=None, started=None, daemon=False, made=made, log_mode=LogMode(mode))
+    return Recorded(name, process, "", tree, Phase.STARTING, life)
+
+
+def tag_of(made: str, log_mode: LogMode) -> str:
+    """The note that the kernel keeps on a new process, for as long as that lives."""
+    return f"{made} {log_mode.value}"
 
 
 class Sight(enum.Enum):
@@ -122,7 +143,7 @@ def decide(recorded: Recorded, sight: Sight, spec: ServiceSpec | None) -> Verdic
     """
     if sight is Sight.UNPROVABLE:
         return Verdict(Decision.LEAVE, "this kernel cannot prove whose it is")
-    if recorded.process is None or recorded.phase not in _SERVING:
+    if recorded.process is None or recorded.phase not in _ADOPTABLE:
         return Verdict(Decision.END, f"it was {recorded.phase.value}")
     if spec is None:
         return Verdict(Decision.END, "its service is not configured any more")
@@ -130,7 +151,8 @@ def decide(recorded: Recorded, sight: Sight, spec: ServiceSpec | None) -> Verdic
         return Verdict(Decision.GONE)
     if recorded.life.made != fingerprint(spec):
         return Verdict(Decision.REPLACE, "its configuration was changed while pidward was away")
-    if recorded.phase is Phase.RUNNING and spec.ready is not None and spec.ready.kind in (ProbeKind.FD, ProbeKind.LOG):
+    by_line = spec.ready is not None and spec.ready.kind in (ProbeKind.FD, ProbeKind.LOG)
+    if by_line and recorded.phase is not Phase.READY:
         return Verdict(Decision.REPLACE, "it may have said that it is ready while pidward was away")
     return Verdict(Decision.ADOPT)
 

@@ -81,7 +81,8 @@ class Dependencies:
                     yield worker
         if here < roster.scale(service):  # its turn to be added comes later
             names = (WorkerName(service, number) for number in range(1, roster.scale(service) + 1))
-            yield new_worker(next(n for n in names if n not in roster.workers), Wanted.UP, self._engine.now)
+            absent = next(name for name in names if name not in roster.workers or name in roster.leaving)
+            yield new_worker(absent, Wanted.UP, self._engine.now)
 
     def hold(self, worker: Worker) -> None:
         """Keep in mind whether this worker is one that waits."""

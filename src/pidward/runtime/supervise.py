@@ -14,7 +14,7 @@ from types import MethodType
 
 from pidward.core import actions as do
 from pidward.core import events as on
-from pidward.core.adoption import Legacy, Life, fingerprint, life_of
+from pidward.core.adoption import Legacy, Life, fingerprint, life_of, tag_of
 from pidward.core.model import EventRow, ExitStatus, Phase, Worker, WorkerName
 from pidward.core.signals import SIGKILL, signal_name
 from pidward.core.spec import Configuration, LogMode, Resources, ServiceSpec
@@ -23,7 +23,7 @@ from pidward.core.units import Instant, Seconds, format_duration
 from pidward.kernel.cgroup import Group
 from pidward.kernel.clock import wall
 from pidward.kernel.ending import look_at_end
-from pidward.kernel.errors import KernelError, NotChild
+from pidward.kernel.errors import Denied, KernelError, NotChild, Unsupported
 from pidward.kernel.limits import free_descriptors, read_limit
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Failure, Gate, Spawner, Started
@@ -35,7 +35,7 @@ from pidward.runtime.attendants import Attendants
 from pidward.runtime.loop import READ, Loop, Timer, Watch
 from pidward.runtime.plan import Places, PlanError, explain_failure, explain_refusal, make_plan
 from pidward.runtime.seat import Seat, Tree
-from pidward.runtime.survivors import Found, Survivor
+from pidward.runtime.survivors import TAG, Found, Survivor
 from pidward.runtime.trees import LOOK_AGAIN, Trees
 from pidward.store.store import Store
 
@@ -87,6 +87,7 @@ class Supervision:
         self._dead: list[tuple[Watch, Pidfd]] = []
         self._untold: list[tuple[do.Record, Instant, Tree | None, Life | None]] = []
         self._survivors: dict[WorkerName, Survivor] = {}
+        self._can_tag = True
         self._fingerprints: dict[str, tuple[ServiceSpec, str]] = {}
         self._subscribers: dict[int, Callable[[EventRow], None]] = {}
         self._next_subscriber = 0
@@ -395,6 +396,8 @@ class Supervision:
         seat.pidfd, seat.made = result.pidfd, self._fingerprint(self._core.spec(seat.name))
         seat.watch = self._loop.watch(result.pidfd.fileno(), READ, MethodType(self._on_death, seat))
         self._trees.born(seat, result.invocation)
+        if not self._trees.birth(seat.tree).gated:  # it runs already, and the store writes in a moment
+            self._tag(result.pidfd, tag_of(seat.made, self._core.spec(seat.name).logs.mode))
         self._warn(seat, result.refused)
         if result.gate is not None:
             seat.gate = result.gate
@@ -402,6 +405,16 @@ class Supervision:
             if self._trees.birth(seat.tree).gated:
                 self._gates.append(seat)
         self.feed(on.Spawned(seat.name, result.pidfd.id, running=result.gate is None))
+
+    def _tag(self, process: Pidfd, text: str) -> None:
+        """Have the kernel remember whose it is; only for root, and since Linux 6.17."""
+        if self._can_tag:
+            try:
+                process.set_tag(TAG, text.encode())
+            except (Unsupported, Denied):
+                self._can_tag = False
+            except KernelError:
+                pass  # it has ended
 
     def _warn(self, seat: Seat, refused: Iterable[Failure]) -> None:
         """Say what a worker has to run without."""

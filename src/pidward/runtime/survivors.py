@@ -3,10 +3,10 @@
 See ``core.adoption`` for what follows from what is found here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
-from pidward.core.adoption import Adopted, Decision, Legacy, Recorded, Sight, decide
+from pidward.core.adoption import Adopted, Decision, Legacy, Recorded, Sight, born_unrecorded, decide
 from pidward.core.lean import NamedTuple
 from pidward.core.model import UNKNOWN_EXIT, ExitStatus, ProcessId, WorkerName
 from pidward.core.restart import describe
@@ -17,6 +17,9 @@ from pidward.kernel.pidfd import Pidfd, State
 from pidward.kernel.wait import exit_status_of
 from pidward.runtime.seat import Tree
 from pidward.runtime.trees import Trees
+
+TAG = "worker"
+"""Name of the note on main processes that were born into their cgroups; see ``core.adoption.tag_of``."""
 
 
 class Survivor(NamedTuple):
@@ -53,6 +56,7 @@ def find_survivors(living: Sequence[Recorded], trees: Trees, configuration: Conf
     Raises:
         KernelError: it cannot be told who lives, for want of descriptors or rights.
     """
+    living = [*_look_into_groups(living, trees)]
     specs = {service.name: service for service in configuration.services}
     survivors: dict[WorkerName, Survivor] = {}
     adopted: list[Adopted] = []
@@ -84,6 +88,36 @@ def find_survivors(living: Sequence[Recorded], trees: Trees, configuration: Conf
         text = f"pidward was away for at most {format_duration(away)}: {count}{ended}"
         sentences.insert(0, (None, text))
     return Found(survivors, Legacy(tuple(adopted), away), rest, sentences)
+
+
+def _look_into_groups(living: Sequence[Recorded], trees: Trees) -> Iterator[Recorded]:
+    """The recorded; but where nobody of them lives, the processes that were born after the last record."""
+    known = {recorded.name: recorded for recorded in living}
+    for name, group in trees.earlier():
+        last = known.get(name)
+        if last is None or not _lives(last.process):
+            for pid in group.processes():
+                born = _born_unrecorded(name, pid, group.path, last)
+                if born is not None:
+                    known[name] = born
+                    break
+    yield from known.values()
+
+
+def _lives(process: ProcessId | None) -> bool:
+    sight, main, _ = _look(process)
+    if main is not None:
+        main.close()
+    return sight is not Sight.ENDED
+
+
+def _born_unrecorded(name: WorkerName, pid: int, tree: str, last: Recorded | None) -> Recorded | None:
+    try:
+        with Pidfd.open(pid) as process:
+            tag = process.get_tag(TAG)
+            return None if tag is None else born_unrecorded(name, process.id, tree, tag.decode(), last)
+    except (Gone, Recycled, NotLeader):
+        return None
 
 
 def _look(process: ProcessId | None) -> tuple[Sight, Pidfd | None, ExitStatus]:
