@@ -15,7 +15,7 @@ from pidward.kernel.tree import become_subreaper, reap_orphans
 from pidward.kernel.wait import wait_reaped
 from pidward.testing.programs import Barrier, Gate, exits
 from tests.e2e.rig import PATIENCE, SLEEP, Rig, ends, held, is_alive, service
-from tests.e2e.test_sockets import TELLS, told, free_port
+from tests.e2e.test_sockets import TELLS, free_port, told
 
 _PR_SET_CHILD_SUBREAPER = 36
 MASKS = ["", "cgroup2", "cgroup2,cgroup1", "native", "pidfd_info_exit", "xattr"]

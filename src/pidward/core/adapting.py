@@ -78,7 +78,7 @@ class Adapting:
             name = one.recorded.name
             spec, worker = self._roster.specs[name.service], self._roster.workers.get(name)
             if name.number > self._roster.scale(name.service):
-                self._set_scale(name.service, self._roster.scale(name.service), by)
+                self._dismiss(name, by)
             elif worker is None or worker.process != one.process:
                 pass
             elif worker.wanted is Wanted.DOWN:
@@ -115,13 +115,7 @@ class Adapting:
         """Have as many workers, numbered from 1; the others leave, the last first."""
         here = self._roster.crews[service]
         for name in sorted((name for name in here if name.number > workers), reverse=True):
-            self._roster.leaving.add(name)
-            self._rolls.drop(name)
-            self._engine.tell(on.StopAsked(name, by))
-            worker = self._roster.workers.get(name)
-            if worker is not None and worker.phase.is_final:  # it was down already, and made no transition
-                self.forget(worker)
-            self._dependencies.moved(name)  # nobody has to wait for it
+            self._dismiss(name, by)
         for name in (WorkerName(service, number) for number in range(1, workers + 1)):
             if name in self._roster.leaving:  # it was on its way out, and is wanted again
                 self._roster.leaving.discard(name)
@@ -129,6 +123,16 @@ class Adapting:
                 self._dependencies.moved(name)
             elif name not in self._roster.workers:
                 self.add(name, by, down)
+
+    def _dismiss(self, name: WorkerName, by: str) -> None:
+        """Have one leave."""
+        self._roster.leaving.add(name)
+        self._rolls.drop(name)
+        self._engine.tell(on.StopAsked(name, by))
+        worker = self._roster.workers.get(name)
+        if worker is not None and worker.phase.is_final:  # it was down already, and made no transition
+            self.forget(worker)
+        self._dependencies.moved(name)  # nobody has to wait for it
 
     # --- another configuration
 
