@@ -92,7 +92,7 @@ def test_a_hundred(rig: Rig) -> None:
         assert rig.wait("web/7", "starting")["data"]["exit"]["signal"] == "SIGKILL"
 
 
-def test_an_end_that_nobody_watched_is_told_with_its_true_status(rig: Rig, gate: Gate, orphanage: None) -> None:
+def test_an_end_that_nobody_watched_is_told_with_its_true_status(orphanage: None, rig: Rig, gate: Gate) -> None:
     """The init process has not reaped it yet; as if the supervisor had been there, ``restart`` decides what follows."""
     rig.configure(
         service("once", exits(23, gate=gate), restart="never"), service("web", exits(23, gate=gate), restart="always")

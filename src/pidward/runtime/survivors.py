@@ -114,9 +114,9 @@ def _lives(process: ProcessId | None) -> bool:
 def _born_unrecorded(name: WorkerName, pid: int, tree: str, last: Recorded | None) -> Recorded | None:
     try:
         with Pidfd.open(pid) as process:
-            tag = process.get_tag(TAG)
-            return None if tag is None else born_unrecorded(name, process.id, tree, tag.decode(), last)
-    except (Gone, Recycled, NotLeader):
+            tag = process.get_tag(TAG)  # empty for a process that never had one (Linux 6.18)
+            return born_unrecorded(name, process.id, tree, tag.decode(), last) if tag else None
+    except (Gone, Recycled, NotLeader, ValueError):  # ValueError: root wrote something else there
         return None
 
 
