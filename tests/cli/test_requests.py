@@ -228,6 +228,7 @@ def test_scale_up_and_down_tells_of_the_difference(supervisor: Supervisor) -> No
     ended = supervisor.run("scale", "web=1", "db=1")
     assert ended.status == 0
     assert [line.split()[:2] for line in ended.out.splitlines()] == [[f"web/{n}", "removed"] for n in (2, 3, 4)]
+    assert all(line.endswith("no longer wanted: scaled to 1") for line in ended.out.splitlines())
     assert "db: has 1 worker already" in ended.err
 
 
@@ -236,6 +237,11 @@ def test_scale_wants_a_number(supervisor: Supervisor, word: str) -> None:
     ended = supervisor.run("scale", word)
     assert ended.status == 2
     assert "expected SERVICE=N" in ended.err
+
+
+def test_one_worker_is_not_scaled(supervisor: Supervisor) -> None:
+    ended = supervisor.run("scale", "web/1=2")
+    assert (ended.status, "web/1 is one worker" in ended.err) == (2, True)
 
 
 def test_scale_refuses_what_cannot_be(supervisor: Supervisor) -> None:
@@ -247,9 +253,11 @@ def test_scale_refuses_what_cannot_be(supervisor: Supervisor) -> None:
 def test_plan_shows_and_does_nothing(supervisor: Supervisor) -> None:
     ended = supervisor.run("plan")
     assert ended.status == 0
-    assert ended.out.splitlines() == ["web  scaled  2 -> 3", "new  added   1 worker"]
-    changes = json.loads(supervisor.run("plan", "--json").out)["changes"]
-    assert changes[1] == {"service": "new", "consequence": "added", "detail": "1 worker"}
+    note = "db: stays scaled to 3; the file says 1"
+    assert ended.out.splitlines() == ["web  scaled  2 -> 3", "new  added   1 worker", note]
+    document = json.loads(supervisor.run("plan", "--json").out)
+    assert document["changes"][1] == {"service": "new", "consequence": "added", "detail": "1 worker"}
+    assert document["notes"] == [note]
     assert supervisor.desk.asked == []
 
 
@@ -269,6 +277,12 @@ def test_reload_of_programs(supervisor: Supervisor) -> None:
     assert supervisor.run("reload", "off").status == 3  # no process to tell
 
 
+def test_a_reload_command_that_fails_is_told(serve: Serve) -> None:
+    ended = serve(lambda desk: setattr(desk, "reload_failure", "exited with code 3: bad\x1b")).run("reload", "web/1")
+    assert (ended.status, ended.out) == (1, "")
+    assert "could not be told to reload: exited with code 3: bad?\n" in ended.err
+
+
 def test_wait_for_ready(supervisor: Supervisor) -> None:
     assert supervisor.run("wait", "web").status == 0
     assert supervisor.run("wait", "slow", "--timeout", "10ms").status == 1
@@ -280,12 +294,23 @@ def test_wait_for_the_exit_gives_its_status(serve: Serve) -> None:
         name = next(iter(desk.workers))
         status = ExitStatus(None, 15, source=Source.WAITID)
         later = Instant(desk.loop.now() + 0.2)
-        change = {"process": None, "last_exit": status}
-        desk.loop.call_at(later, lambda: desk.change(name, Phase.STOPPED, "SIGTERM", **change))
+        change = {"process": ProcessId(1, 1), "started": later, "last_exit": status}
+        desk.loop.call_at(later, lambda: desk.change(name, Phase.READY, "the program runs", **change))
 
     supervisor = serve(end_soon)
-    assert supervisor.run("wait", "--exit", "web/1").status == 128 + 15
+    before = next(iter(supervisor.desk.workers.values())).process
+    ended = supervisor.run("wait", "--exit", "web/1")
+    assert (ended.status, ended.out) == (128 + 15, f"web/1  ended  {before}  killed by SIGTERM\n")  # not the new one
     assert supervisor.run("wait", "--exit", "slow").status == 1  # never ran: nobody knows how
+
+
+def test_wait_waits_for_who_is_tried_again(serve: Serve) -> None:
+    def try_again(desk: FakeDesk) -> None:
+        name = next(iter(desk.workers))
+        desk.change(name, Phase.BACKING_OFF, "exit code 1; starts again", failures=9, process=None)
+        desk.loop.call_at(Instant(desk.loop.now() + 0.2), lambda: desk.change(name, Phase.READY, "the program runs"))
+
+    assert serve(try_again).run("wait", "web/1").status == 0
 
 
 def test_wait_does_not_wait_for_who_has_failed(serve: Serve) -> None:

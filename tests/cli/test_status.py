@@ -41,7 +41,7 @@ def test_the_table(serve: Serve) -> None:
     assert lines[1].split()[5] == "4"
     assert lines[1].endswith("  SIGSEGV, core  killed by SIGSEGV; starts again in 1s")
     process = own_process()
-    assert lines[2].split()[-2:] == ["SIGHUP", "-"]
+    assert lines[2].split()[-2:] == ["SIGHUP", "serving"]  # what it says of itself
     assert lines[2].split()[:4] == ["web/2", "ready", "yes", str(process)]
     assert lines[2].split()[-3].endswith("M")
     assert lines[3].split()[:4] == ["db/1", "stopped", "-", "-"]

@@ -111,6 +111,49 @@ def test_a_service_without_workers_is_told_of(home: Home) -> None:
     assert json.loads(home.run("status", "--json").out)["supervisor"]["state_dir"] == f"{home.place}/state"
 
 
+def test_a_scale_stays_and_is_shown(home: Home) -> None:
+    assert home.run("up", "--detach").status == 0
+    assert home.run("scale", "web=1").out == "web/2  removed  -  no longer wanted: scaled to 1\n"
+    assert home.run("plan").out == "nothing would change\nweb: stays scaled to 1; the file says 2\n"
+    assert home.run("reload").out == "nothing changed\n"
+    assert home.run("scale", "web=0", "db=0").status == 0
+    assert home.run("status").out.splitlines() == [f"{name}: no workers (workers = 0)" for name in ("web", "db")]
+
+    home.file.write_text(home.file.read_text().replace("[pidward]", "[pidward]\nhistory = '1d'"))
+    notes = home.run("plan").out.splitlines()
+    assert notes[:2] == ["nothing would change", "[pidward]: takes effect when pidward is started the next time"]
+    assert home.run("reload").out.strip() == notes[1]
+
+
+def test_a_reload_waits_for_its_command(home: Home) -> None:
+    home.write(f"""
+[service.good]
+command = ["/bin/sleep", "1000"]
+reload.command = ["sh", "-c", "sleep 0.2; echo done > {home.place}/told"]
+[service.bad]
+command = ["/bin/sleep", "1000"]
+reload.command = ["sh", "-c", "echo no such table; exit 3"]
+""")
+    assert home.run("up", "--detach").status == 0
+    assert home.run("wait", "good", "bad").status == 0
+    ended = home.run("reload", "good", "bad")
+    assert (home.place / "told").read_text() == "done\n"
+    assert ended.status == 1
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["good/1"]
+    assert "bad/1" in ended.err
+    assert ended.err.endswith("could not be told to reload: exited with code 3: no such table\n")
+
+
+@pytest.mark.parametrize("how", [("up",), ("up", "--detach")])
+def test_a_state_directory_that_cannot_be_made(home: Home, how: tuple[str, ...]) -> None:
+    (home.place / "file").touch()
+    home.file.write_text(home.file.read_text().replace("/state", "/file/state"))
+    ended = home.run(*how)
+    assert ended.status == 1
+    assert f"{home.place}/file" in ended.err
+    assert "state_dir in [pidward], or XDG" in ended.err
+
+
 def test_a_second_one_is_refused(home: Home) -> None:
     assert home.run("up", "--detach").status == 0
     ended = home.run("up", "--detach")
@@ -119,6 +162,7 @@ def test_a_second_one_is_refused(home: Home) -> None:
     ended = home.run("up")
     assert (ended.status, ended.out) == (1, "")
     assert "running already" in ended.err
+    assert f"speak to it with `pidward -c {home.file} status`" in ended.err
     assert ended.err.endswith(f"/run/control.sock runs {home.file}\n")
     assert home.run("status").status == 0
 
@@ -207,7 +251,7 @@ def test_what_cannot_start_says_why(home: Home, how: tuple[str, ...]) -> None:
     ended = home.run(*how, "--socket", "/x")
     assert ended.status == 2
 
-    (home.place / "run").mkdir()
+    (home.place / "run" / "theirs").mkdir(parents=True)  # an empty one would be made private
     (home.place / "run").chmod(0o777)
     ended = home.run(*how)
     assert (ended.status, ended.out) == (1, "")

@@ -112,6 +112,14 @@ def test_env_files_lie_under_env_and_are_no_templates(tmp_path: Path) -> None:
     assert db.execution.env == (("A", "1"), ("B", "100%%i"), ("C", "1"))
 
 
+def test_the_order_of_variables_and_limits_is_no_difference(tmp_path: Path) -> None:
+    write(tmp_path / "a.env", "B=1\nA=2\n")
+    text = "[service.a]\ncommand = 'x'\nenv_file = 'a.env'\nenv = {{ {} }}\nlimits = {{ {} }}\n"
+    one = configuration(tmp_path, text.format("C = 'c', A = 'a'", "nofile = 10, core = 0")).services
+    other = configuration(tmp_path, text.format("A = 'a', C = 'c'", "core = 0, nofile = 10")).services
+    assert one[0].execution == other[0].execution
+
+
 def test_mistakes_in_env_files(tmp_path: Path) -> None:
     write(tmp_path / "a.env", "A=1\nB\n")
     (tmp_path / "dir").mkdir()
@@ -179,7 +187,7 @@ def test_mistakes_in_included_files_have_their_place(tmp_path: Path) -> None:
         "T/conf.d/a.toml:4:1: service.a.comand: unknown key; did you mean 'command'?",
         "T/conf.d/b.toml:3:11: service.b.workers: expected a whole number, got the string 'two'",
         "T/conf.d/b.toml:4:2: pidward: belongs in T/pidward.toml; an included file has services, groups and defaults",
-        "T/conf.d/c.toml:1:11: Expected ']' at the end of a table declaration",
+        "T/conf.d/c.toml:1:11: expected ] here; a name with other characters than A-Z, a-z, 0-9, - and _ is in quotes",
         "T/conf.d/d.toml:2:10: group.g.parent: there is no group 'h'",
         "T/conf.d/d.toml:3:2: servic: unknown key; did you mean 'service'?",
         "T/conf.d/e.toml:1:11: service: expected a table, got the number 1",

@@ -112,9 +112,9 @@ def test_every_key() -> None:
                 clear_env=True,
                 stdin="/in",
                 limits=(
-                    Limit("nofile", 10, None),
-                    Limit("core", None, None),
                     Limit("as", 1 << 20, 1 << 20),
+                    Limit("core", None, None),
+                    Limit("nofile", 10, None),
                     Limit("nproc", 0, 0),
                 ),
                 nice=-5,
@@ -201,7 +201,7 @@ def test_tables_meet_the_defaults_key_by_key() -> None:
     assert (spec.restart.policy, spec.restart.burst) == (RestartWhen.NEVER, 6)
     assert (spec.stop.signal, spec.stop.grace) == (2, 2.0)
     assert (spec.logs.keep, spec.logs.dir) == (4, "/l")
-    assert spec.execution.limits == (Limit("nofile", 10, 10), Limit("core", 1, 1))
+    assert spec.execution.limits == (Limit("core", 1, 1), Limit("nofile", 10, 10))
     assert spec.execution.env == (("A", "1"), ("B", "2"), ("C", "2"))
     assert spec.ready == Probe(ProbeKind.AFTER, after=Seconds(9.0))
 

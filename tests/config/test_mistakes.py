@@ -183,17 +183,69 @@ defaults = 1
 [defaults] // workers = 'a'
     2:11: defaults.workers: expected a whole number, got the string 'a'
 [service.a] // command = 'x' // workers = 20000 // [service.b] // command = 'x' // workers = 1
-    6:11: service.b.workers: brings all services together to 20001 workers; at most 20000 are supported
+    6:11: service.b.workers: brings all services together to 20001 workers; 20000 are possible at most
 [service.a] // command = 'x' // workers = 20000 // [service.b] // command = 'x'
-    4:10: service.b: brings all services together to 20001 workers; at most 20000 are supported
+    4:10: service.b: brings all services together to 20001 workers; 20000 are possible at most
 a = 1 // a = 2
-    2:6: Cannot overwrite a value
-[a] // [a]
-    2:3: Cannot declare ('a',) twice
+    2:1: a stands twice; first at line 1
+[service.a] // command = 'x' // [service.a]
+    3:10: [service.a] stands twice; first at line 1
+[[a]] // [a]
+    2:2: [a] stands twice; first at line 1
+[service.a] // stop = 'x' // [service.a.stop]
+    3:12: [service.a.stop] stands twice; first at line 2
+[service.a] // env = { A = '1' } // env.B = '2'
+    3:5: service.a.env stands complete at line 2; add to it there
+env = { A = '1', A = '2' }
+    1:18: env.A stands twice; first at line 1
 a = [1, // b
-    2:1: Invalid value
+    2:1: put text and all that is no plain number in quotes, as in "10s"
+a = [1, // b = 1
+    2:1: a ] is missing before this line
+a = ['x' 'y']
+    1:10: a comma or the closing ] of an array is missing
 a =
-    1:4: Invalid value
+    1:4: a value is missing after =
+a = True
+    1:5: write true, not True
+a = off
+    1:5: write false, not off
+a = sleep 10
+    1:5: put text and all that is no plain number in quotes, as in "10s"
+a = 10s
+    1:7: put text and all that is no plain number in quotes, as in "10s"
+a = 022
+    1:6: a number cannot begin with 0; put it in quotes, as in "022"
+a = «x»
+    1:5: quotes are " or ', not «
+a = 'x' b = 'y'
+    1:9: the line should end here; each key has a line of its own, and text is in quotes
+a = "x
+    1:7: a closing quote is missing
+a = '''x
+    1:9: a closing quote is missing
+a = 'x // b = 1
+    2:6: a closing quote is missing
+a = "\d"
+    1:8: write \\ for a backslash, or put the string in single quotes
+a = { b = 1, // c = 2 }
+    1:13: a table in braces stands on one line; write a [table] with a line for each key instead
+a = { b = 1, }
+    1:14: there must be no comma before }
+a: 1
+    1:2: write = instead of :
+export a=1
+    1:8: leave export out
+a 1
+    1:3: expected = after the key; a key with other characters than A-Z, a-z, 0-9, - and _ is in quotes
+[program:a]
+    1:9: expected ] here; a name with other characters than A-Z, a-z, 0-9, - and _ is in quotes
+[]
+    1:2: a name is missing
+= 1
+    1:1: a key is missing before =
+; a
+    1:1: a comment begins with #
 """
 
 
@@ -306,3 +358,12 @@ def test_problems_for_machines() -> None:
     }  # fmt: skip
     assert str(problem) == "f:7:11: service.web.command: wrong"
     assert str(Problem("f", 0, 0, "", "wrong")) == "f: wrong"
+
+
+def test_a_wrong_entry_hides_none_of_the_others() -> None:
+    text = "[service.web]\ncommand = 'x'\ndepends_on = { web = 'ready', a = 'up', b = 'ready' }\n"
+    assert mistakes(text) == [
+        "f:3:16: service.web.depends_on.web: a service cannot depend on itself",
+        """f:3:35: service.web.depends_on.a: expected "started", "ready" or "completed", got the string 'up'""",
+        "f:3:41: service.web.depends_on.b: there is no service 'b'",
+    ]

@@ -19,7 +19,7 @@ from pidward.core.model import EventRow, ExitStatus, Phase, ProcessId, Source, W
 from pidward.core.spec import MAX_WORKERS
 from pidward.core.units import Instant
 from pidward.kernel.pidfd import Pidfd
-from pidward.runtime.desk import About, Member, NoProcess, NotReloadable, UnknownTarget
+from pidward.runtime.desk import About, Member, NoProcess, NotReloadable, Plan, Told, UnknownTarget
 from pidward.runtime.loop import READ, Loop
 
 SERVICES = {"web": 2, "db": 1, "slow": 1, "bad": 1, "loop": 1, "off": 1}
@@ -55,6 +55,7 @@ class FakeDesk:
         self.state_dir = ""
         self.is_blind = False  # nobody can tell the processes of workers
         self.reload_error: Exception | None = None
+        self.reload_failure = ""  # what a reload command says at its end
         self.on_shutdown: Callable[[], None] = loop.stop
         self.workers: dict[WorkerName, Worker] = {}
         self._pids = own_process().pid
@@ -164,17 +165,19 @@ class FakeDesk:
         del self.workers[name]
         self.happen("transition", str(name), f"{name}: no longer in the configuration")
 
-    def reload_workers(self, names: Sequence[WorkerName], by: str) -> list[tuple[WorkerName, ProcessId]]:
+    def reload_workers(self, names: Sequence[WorkerName], by: str, done: Callable[[list[Told]], None]) -> None:
         if any(name.service == "db" for name in names):
             raise NotReloadable("db cannot be told to reload; set service.db.reload")
         self.asked.append(("reload_workers", [str(n) for n in names], by))
         processes = [(name, self.workers[name].process) for name in names]
-        return [(name, process) for name, process in processes if process is not None]
+        told = [Told(name, process, self.reload_failure) for name, process in processes if process is not None]
+        self.loop.call_at(self.loop.now(), lambda: done(told))
 
-    def plan(self) -> list[Change]:
+    def plan(self) -> Plan:
         if self.reload_error is not None:
             raise self.reload_error
-        return [Change("web", Consequence.SCALE, "2 -> 3"), Change("new", Consequence.ADD, "1 worker")]
+        changes = [Change("web", Consequence.SCALE, "2 -> 3"), Change("new", Consequence.ADD, "1 worker")]
+        return Plan(changes, ["db: stays scaled to 3; the file says 1"])
 
     def health(self) -> Health:
         return judge_health(self.workers.values(), [name for name in self.workers if name.service == "slow"])

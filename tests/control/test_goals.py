@@ -54,6 +54,24 @@ def test_up(state: Worker | None, outcome: Outcome) -> None:
 @pytest.mark.parametrize(
     "state, outcome",
     [
+        (worker(Phase.READY), Outcome.REACHED),
+        (worker(Phase.BACKING_OFF, failures=9), Outcome.PENDING),
+        (worker(Phase.SLOW_LANE, failures=9), Outcome.PENDING),
+        (worker(Phase.WAITING)._replace(held=True), Outcome.PENDING),
+        (worker(Phase.WAITING)._replace(held=True, blocked=True), Outcome.FAILED),
+        (worker(Phase.COMPLETED), Outcome.REACHED),
+        (worker(Phase.FAILED), Outcome.FAILED),
+        (worker(Phase.STOPPED, wanted=Wanted.DOWN), Outcome.FAILED),
+        (None, Outcome.FAILED),
+    ],
+)
+def test_awaited(state: Worker | None, outcome: Outcome) -> None:
+    assert judge(Goal.AWAITED, state, Instant(0.0)).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    "state, outcome",
+    [
         (worker(Phase.READY), Outcome.PENDING),
         (worker(Phase.STOPPING, wanted=Wanted.DOWN), Outcome.PENDING),
         (worker(Phase.KILLING, wanted=Wanted.DOWN), Outcome.PENDING),

@@ -12,6 +12,7 @@ from pidward.control import interface
 from pidward.control.client import CallFailed, Client
 from pidward.control.interface import DESCRIPTIONS, METHODS, Refusal, check_call, fits
 from pidward.control.service import Service
+from pidward.core.model import Phase
 from tests.control.fake import FakeDesk, config_error, serving
 
 with warnings.catch_warnings():
@@ -184,7 +185,7 @@ def test_what_goes_wrong_inside_becomes_an_answer(tmp_path: Path, error: Excepti
 def test_table_rows_are_status_rows(tmp_path: Path) -> None:
     def prepare(desk: FakeDesk) -> None:
         name = next(iter(desk.workers))
-        desk.change(name, desk.workers[name].phase, "a\ttab and\na break")
+        desk.change(name, Phase.BACKING_OFF, "a\ttab and\na break")
 
     with serving(tmp_path, prepare) as (path, _desk), Client(path) as client:
         table = str(client.call("Table", {})["table"])

@@ -1,11 +1,15 @@
 """What a change of the file means, field by field."""
 
+from typing import Any
+
 import pytest
 
 from pidward.core.change import EFFECTS, Change, Consequence, compare
 from pidward.core.spec import (
     Configuration,
     Execution,
+    LogMode,
+    LogPolicy,
     Probe,
     ProbeKind,
     Resources,
@@ -48,6 +52,10 @@ def test_every_field_has_an_effect():
         ({"ready": FD3}, {"ready": TCP}, "web: changed in place (ready)"),
         ({"ready": FD3}, {"ready": FD3, "schedule": Schedule(every=Seconds(5))}, "web: changed in place (schedule)"),
         ({}, {"resources": Resources(memory_max=Bytes(1))}, "web: changed in place (resources)"),
+        ({}, {"logs": LogPolicy(keep=2)}, "web: changed in place (logs)"),
+        ({}, {"logs": LogPolicy(LogMode.NONE)}, "web: changed in place (logs.mode with the next start)"),
+        ({}, {"logs": LogPolicy(LogMode.NONE, keep=2)}, "web: changed in place (logs, logs.mode with the next start)"),
+        ({}, {"ready_timeout": Seconds(3)}, "web: changed in place (ready_timeout with the next start)"),
         ({}, {"autostart": False, "rolling": 2}, "web: changed in place (autostart, rolling)"),
     ],
     ids=str,
@@ -55,6 +63,21 @@ def test_every_field_has_an_effect():
 def test_one_service(old: dict[str, object], new: dict[str, object], said: str | None):
     changes = compare(Configuration((service(**old),)), Configuration((service(**new),)))
     assert [str(c) for c in changes] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    "fields, said",
+    [
+        ({"backlog": 7, "mode": 0o666, "user": "www", "group": "www"}, "web: changed in place (sockets)"),
+        ({"backlog": 7, "name": "http"}, "web: restarting (sockets)"),
+        ({"address": "/run/other"}, "web: restarting (sockets)"),
+    ],
+    ids=str,
+)
+def test_what_workers_do_not_learn_of_a_socket_is_changed_in_place(fields: dict[str, Any], said: str):
+    socket = SocketSpec(SocketKind.UNIX, "/run/web")
+    old, new = (ServiceSpec("web", Execution(("x",), sockets=(s,))) for s in (socket, socket._replace(**fields)))
+    assert [str(c) for c in compare(Configuration((old,)), Configuration((new,)))] == [said]
 
 
 def test_several_at_once_in_the_order_of_doing():

@@ -37,6 +37,11 @@ def test_a_job_at_work_is_well() -> None:
     assert not judge_health([worker(Phase.BACKING_OFF)._replace(job=True)], ()).ready
 
 
+@pytest.mark.parametrize("phase", [Phase.FAILED, Phase.BACKING_OFF, Phase.SLOW_LANE, Phase.KILLING])
+def test_a_run_of_a_schedule_that_failed_makes_nothing_ill(phase: Phase) -> None:
+    assert judge_health([worker(phase)._replace(job=True, scheduled=True)], ()) == (True, True, True, ())
+
+
 def test_what_nobody_wants_up_does_not_count() -> None:
     for phase in Phase:
         health = judge_health([worker(phase, wanted=Wanted.DOWN)], ())

@@ -81,13 +81,12 @@ def test_too_many_are_refused_and_it_is_said():
     life = Simulation(service(), service("z", workers=2)).until(5)
     assert life.core.cannot_scale("web", MAX_WORKERS - 2) == ""
     why = life.core.cannot_scale("web", MAX_WORKERS - 1)
-    assert why == "web: 19999 workers; 0 to 19998 are possible, 20000 with those of other services"
+    beside = "0 to 19998 are possible, for the others have 2, and all together may have 20000"
+    assert why == f"web cannot have 19999 workers: {beside}"
     assert life.core.cannot_scale("nobody", 1) == "no service is named 'nobody'"
     assert "0 to 19998" in life.core.cannot_scale("web", -1)
     scale(life, MAX_WORKERS).until(6)
-    assert life.notes == [
-        "not scaled by anna: web: 20000 workers; 0 to 19998 are possible, 20000 with those of other services"
-    ]
+    assert life.notes == [f"not scaled by anna: web cannot have 20000 workers: {beside}"]
     shows(life, web="ready", z=["ready", "ready"])
 
 

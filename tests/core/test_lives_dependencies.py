@@ -4,7 +4,8 @@ import pytest
 
 from pidward.core import events as on
 from pidward.core.model import Phase, Wanted
-from pidward.core.spec import ServiceSpec
+from pidward.core.spec import Schedule, ServiceSpec
+from pidward.core.units import Seconds
 from pidward.testing.simulation import Behaviour, Simulation, exited
 
 from .script import NOTIFY, by_name, job, name, order, policy, process, reload, service, shows, start, stop
@@ -306,3 +307,33 @@ def test_one_that_leaves_is_waited_for_no_longer():
     shows(life, db=["ready", "running"], web="waiting")
     life.tell(on.ScaleAsked("db", 1, "anna"))
     shows(life.until(3), db=["ready", "stopping"], web="ready")
+
+
+def test_who_waits_for_what_has_failed_for_good_is_blocked_until_that_is_started():
+    life = Simulation(
+        service("top", "web"), service("web", "migrate:completed"), job("migrate"),
+        behave=lambda n, start: Behaviour(lives=2, ends=exited(0 if start == 2 else 1)) if n.service == "migrate"
+        else Behaviour(),
+    )  # fmt: skip
+    assert not any(worker.blocked for worker in life.until(1).core.workers.values())
+    shows(life.until(3), top="waiting", web="waiting", migrate="failed")
+    assert life.worker("web/1").blocked
+    assert life.worker("web/1").reason.endswith("which failed: exited with code 1; the restart policy is never")
+    assert life.worker("top/1").blocked
+    assert life.worker("top/1").reason.endswith("which failed: exited with code 1; the restart policy is never")
+    start(life, "top/1").until(4)
+    shows(life, top="waiting", web="waiting", migrate="running")
+    assert not life.worker("web/1").blocked
+    assert not life.worker("top/1").blocked
+    assert life.until(6).worker("top/1").blocked, "it failed again"
+    shows(start(life, "web/1").until(9), top="ready", web="ready", migrate="completed")
+    assert not any(worker.blocked for worker in life.core.workers.values())
+
+
+def test_nobody_is_blocked_by_a_schedule_whose_next_run_is_due():
+    life = Simulation(
+        service("web", "job:completed"), job("job", schedule=Schedule(every=Seconds(60.0))),
+        behave=by_name(job=Behaviour(lives=1, ends=exited(1))),
+    ).until(5)  # fmt: skip
+    shows(life, web="waiting", job="failed")
+    assert not life.worker("web/1").blocked

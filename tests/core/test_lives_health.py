@@ -4,11 +4,11 @@ import pytest
 
 from pidward.core import actions as do
 from pidward.core import events as on
-from pidward.core.model import Phase, ProcessId, Wanted
+from pidward.core.model import UNKNOWN_EXIT, Phase, ProcessId, Wanted
 from pidward.core.signals import SIGCONT, SIGTERM, parse_signal
 from pidward.core.spec import Probe, ProbeKind, RestartWhen, ServiceType, StopPolicy, Tree
 from pidward.core.units import Instant, Seconds
-from pidward.testing.simulation import Behaviour, Simulation, exited
+from pidward.testing.simulation import Behaviour, Simulation, exited, killed
 
 from .script import NOTIFY, ONCE, job, name, policy, process, reload, service, shows, start, stop
 
@@ -188,7 +188,8 @@ def test_sigcont_follows_the_stop_signal():
     life = Simulation(service()).until(5)
     mine = process(life, "web/1")
     stop(life, "web/1")
-    assert [s for _, s in life.signals] == [do.Signal(WEB, mine, SIGTERM), do.Signal(WEB, mine, SIGCONT)]
+    cont = do.Signal(WEB, mine, SIGCONT, whole_tree=True)
+    assert [s for _, s in life.signals] == [do.Signal(WEB, mine, SIGTERM), cont]
 
 
 def test_a_command_comes_before_the_signal_and_the_grace_covers_both():
@@ -268,6 +269,26 @@ def test_the_exit_of_the_first_process_means_nothing_once_the_main_one_is_known(
     assert life.worker("web/1").process == DAEMON
 
 
+def test_the_exit_of_the_first_process_is_not_the_last_exit_of_the_worker():
+    life = forking(always_on=frozenset({-9})).until(2)
+    life.tell(on.MainChanged(WEB, DAEMON))
+    life.tell(on.Exited(WEB, DAEMON, killed(9), left_behind=False))
+    first = process(life.until(3), "web/1")
+    life.tell(on.Exited(WEB, first, exited(0), left_behind=True))
+    life.tell(on.MainChanged(WEB, ProcessId(71, 7001)))
+    shows(life, web="ready")
+    assert life.worker("web/1").last_exit == killed(9)
+    stop(life, "web/1", at_once=True)
+
+
+def test_how_a_daemon_ended_that_was_never_known_nobody_says():
+    life = forking().until(2)
+    stop(life, "web/1").until(3)
+    shows(life, web="stopped")
+    assert life.worker("web/1").last_exit == UNKNOWN_EXIT
+    assert life.worker("web/1").reason == "stopped by anna; ended, and nobody could say how"
+
+
 def test_a_daemon_with_a_probe_waits_for_that_too():
     life = Simulation(service(type=ServiceType.FORKING, ready=NOTIFY, ready_timeout=Seconds(20))).until(1)
     assert life.worker("web/1").until == at(20)
@@ -315,7 +336,7 @@ def test_a_daemon_that_is_gone_before_it_is_known_has_failed():
     life = forking().until(2)
     life.tell(on.TreeEmptied(WEB))
     shows(life, web="starting")
-    assert life.worker("web/1").reason == "it ended before its main process was known; exited with code 0"
+    assert life.worker("web/1").reason == "it ended before its main process was known; ended, and nobody could say how"
 
 
 def test_a_first_process_that_leaves_nobody_has_failed():

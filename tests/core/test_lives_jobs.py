@@ -4,7 +4,7 @@ import pytest
 
 from pidward.core import events as on
 from pidward.core.model import Phase, Wanted
-from pidward.core.spec import Overlap, RestartWhen, Schedule
+from pidward.core.spec import Exhausted, Overlap, RestartWhen, Schedule
 from pidward.testing.simulation import Behaviour, Simulation, exited
 
 from .script import ONCE, by_name, job, name, policy, process, reload, service, shows, start, stop
@@ -56,7 +56,22 @@ def test_a_scheduled_job_waits_and_runs_when_it_is_due():
 def test_a_failed_run_does_not_end_the_schedule():
     life = Simulation(job(schedule=DAILY), behave=short(1)).until(10)
     shows(due(life).until(20), job="failed")
+    assert life.worker("job/1").is_well, "the next run is due"
     shows(due(life), job="starting")
+
+
+def test_a_run_that_could_not_begin_does_not_end_the_schedule_either():
+    life = Simulation(job(schedule=DAILY), behave=lambda _n, _s: Behaviour(cannot_start="no such file")).until(10)
+    shows(due(life).until(20), job="failed")
+    assert life.worker("job/1").is_well
+
+
+def test_who_failed_and_has_no_schedule_any_more_is_not_well():
+    life = Simulation(job(schedule=DAILY), behave=short(1)).until(10)
+    shows(due(life).until(20), job="failed")
+    reload(life, job())
+    shows(life, job="failed")
+    assert not life.worker("job/1").is_well
 
 
 def test_a_run_that_waits_to_be_tried_again_is_begun_at_once():
@@ -166,6 +181,37 @@ def test_a_service_on_demand_starts_with_the_first_connection_and_rests_after():
     )
     shows(demanded(life).until(62), web="ready")
     assert life.worker("web/1").restarts == 0
+
+
+def again_and_again(life: Simulation, seconds: int) -> Simulation:
+    """Somebody waits, and nobody takes it."""
+    for _ in range(seconds * 2):
+        demanded(life).until(life.now - 1000.0 + 0.5)
+    return life
+
+
+@pytest.mark.parametrize("then, phase", [(Exhausted.SLOW, "slow-lane"), (Exhausted.FAIL, "failed")])
+def test_who_ends_at_once_whenever_it_is_demanded_comes_to_the_start_limit(then: Exhausted, phase: str):
+    limit = policy(burst=3, window=60.0, max_delay=20.0, then=then)
+    life = again_and_again(Simulation(service(on_demand=True, restart=limit), behave=short(lives=0.1)), 10)
+    shows(life, web=phase)
+    assert life.starts("web/1") == [0, 0.5, 1, 1.5]
+    worker = life.worker("web/1")
+    assert worker.restarts == 3
+    assert worker.reason.startswith("exited with code 0, soon after each start on demand; 3 restarts within 1min: ")
+    if then is Exhausted.FAIL:
+        shows(start(life, "web/1").until(11), web="waiting")
+    else:
+        again_and_again(life, 60)
+        assert len(life.starts("web/1")) == 7, "one every twenty seconds"
+
+
+def test_runs_on_demand_that_are_stable_have_no_limit():
+    limit = policy(burst=3, window=600.0, reset_after=2.0)
+    life = again_and_again(Simulation(service(on_demand=True, restart=limit), behave=short(lives=3.0)), 61)
+    shows(life, web="ready")
+    assert life.worker("web/1").restarts == 0
+    assert len(life.starts("web/1")) > 10
 
 
 def test_a_crash_on_demand_follows_the_policy():

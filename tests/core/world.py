@@ -488,6 +488,7 @@ class World:
         assert (worker.until is not None) or worker.phase not in TIMED, f"{worker.phase} would wait for ever"
         assert worker.process is None or worker.phase.has_process, f"{worker.phase} with a process"
         assert worker.phase is Phase.WAITING or not worker.held, f"{worker.phase} and held"
+        assert worker.held or not worker.blocked, f"{worker.phase} and blocked"
         burst = self.core.spec(name).restart.burst
         assert len(worker.starts) <= max(burst, 4), "the history of starts has a limit"
         if worker.phase.is_final:

@@ -164,8 +164,8 @@ def test_what_cannot_be_started_is_127_and_said() -> None:
 def test_orphans_are_reaped(beside: bool) -> None:
     with container("run", "--", "sh", "-c", ORPHANS, beside=beside) as it:
         assert it.line() == "orphaned"
+        eventually(lambda: sum(name == "sleep" for name, _, _ in it.processes().values()) == 1 + beside)
         eventually(lambda: it.zombies() == 0)
-        assert sum(name == "sleep" for name, _, _ in it.processes().values()) == 1 + beside
 
 
 @pytest.mark.parametrize("name", ["HUP", "USR1", "USR2", "WINCH", "QUIT", "ALRM"])
@@ -285,3 +285,75 @@ def test_health_by_command_and_by_http(tmp_path: Path) -> None:
         assert [http(path, where)[0] for path in ("/livez", "/readyz", "/startupz")] == [503, 503, 200]
         assert it.execute("-c", config, "health", "--startup").status == 0
         assert it.execute("-c", config, "health", "--live").status == 1
+
+
+def test_who_sees_the_same_cgroups_leaves_the_others_workers_alone(tmp_path: Path) -> None:
+    """Two containers with the same paths inside; their locks do not reach each other, their cgroups may."""
+    shown = {"logs": {"mode": "inherit"}}
+    script = ["sh", "-c", "echo up; trap 'echo asked; exit 0' TERM; while :; do sleep 0.02; done"]
+    config = write(tmp_path, service("db", script, restart="never", essential="always", **shown))
+    with container("up", "-c", config) as first:
+        assert first.line() == "up"
+        for _ in range(3):
+            with container("run", "--", "sh", "-c", "exit 5") as second:
+                assert second.end().status == 5
+            with container("up", "-c", config) as twin:
+                assert twin.line() == "up"
+                twin.signal(signal.SIGTERM)
+                assert twin.end().status == 0
+        assert first.execute("-c", config, "status").status == 0
+        first.signal(signal.SIGTERM)
+        assert first.line() == "asked"
+        assert first.end().status == 0
+
+
+UNREADY = [
+    ["--ready.tcp", "127.0.0.1:9", "--ready.deadline", "300ms"],
+    ["--ready.log", "never", "--ready.deadline", "200ms", "--logs.mode", "file"],
+]
+
+
+@pytest.mark.parametrize("why", UNREADY)
+def test_a_failure_is_none_the_less_one_when_the_command_says_0(why: list[str]) -> None:
+    polite = "trap 'exit 0' TERM; while :; do sleep 0.02; done"
+    with container("run", *why, "--", "sh", "-c", polite) as it:
+        ended = it.end()
+    assert ended.status == 1
+    assert "was not ready" in ended.err
+
+
+def test_nobody_is_ready_while_everything_goes_down(tmp_path: Path) -> None:
+    where = str(tmp_path / "health.sock")
+    slow = service("slow", say_end("slow", 60), logs={"mode": "inherit"}, stop={"grace": "1min"})
+    config = write(tmp_path, slow, health=f"unix:{where}")
+    with container("up", "-c", config) as it:
+        assert it.line() == "slow"
+        eventually(lambda: http("/readyz", where)[0] == 200)
+        it.signal(signal.SIGTERM)
+        eventually(lambda: http("/readyz", where)[0] == 503)
+        assert http("/readyz", where)[1].startswith("pidward is stopping everything")
+        assert http("/livez", where)[0] == 200
+        it.signal(signal.SIGINT)
+        it.signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("words", [["--workers", "0"], ["--autostart", "false"]])
+def test_what_would_not_run_is_refused(words: list[str]) -> None:
+    with container("run", *words, "--", "true") as it:
+        ended = it.end()
+    assert (ended.status, "nothing would run" in ended.err) == (2, True)
+
+
+def test_a_fresh_tmpfs_that_is_open_to_all_is_made_private() -> None:
+    inside = 'mkdir -p /run/pidward && mount -t tmpfs none /run/pidward && stat -c %a /run/pidward && exec "$@"'
+    program = ["sh", "-c", inside, "sh", *PIDWARD, "run", "--", "stat", "-c", "%a", "/run/pidward"]
+    with tempfile.TemporaryDirectory(prefix="pw-") as directory:
+        it = Container(program, Path(directory))
+        ended = it.end()
+    assert (ended.status, ended.out.split()) == (0, ["1777", "700"])
+
+
+def test_without_a_reaper_the_command_runs_all_the_same() -> None:
+    program = ["env", "PIDWARD_FEATURES_MASK=subreaper,cgroup2,cgroup1", *PIDWARD, "run", "--", "sh", "-c", "exit 4"]
+    with tempfile.TemporaryDirectory(prefix="pw-") as directory:
+        assert Container(program, Path(directory)).end().status == 4

@@ -100,6 +100,7 @@ def test_an_invalid_file_changes_nothing(rig: Rig, how: str) -> None:
         rig.signal(signal.SIGHUP)
         rig.wait_said("was not changed")
         rig.wait_said("did you mean 'command'")
+    rig.events.find("", lambda event: "the configuration was not changed" in event["text"], "a refused reload")
     assert processes(rig) == before
 
 

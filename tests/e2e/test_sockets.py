@@ -125,6 +125,28 @@ def test_the_socket_stays_while_the_worker_is_away_and_over_reloads(rig: Rig) ->
     assert told(port).split()[-1] != before
 
 
+def test_mode_and_owner_of_a_path_change_under_the_worker(rig: Rig, tmp_path: Path) -> None:
+    path = str(tmp_path / "tells.sock")
+
+    def configure(**keys: object) -> None:
+        rig.configure(service("tells", [PYTHON, "-c", TELLS], sockets=[{"listen": f"unix://{path}", **keys}]))
+
+    configure()
+    rig.up()
+    rig.wait("tells/1", "ready")
+    before = rig.status()["tells/1"]["process"]
+    group = 4711 if os.geteuid() == 0 else os.getegid()
+    configure(mode="660", backlog=7, group=group)
+    assert "tells: changed in place (sockets)" in rig.cli("reload").out
+    status = os.stat(path)
+    assert (status.st_mode & 0o777, status.st_gid) == (0o660, group)
+    configure()
+    assert rig.cli("reload").status == 0
+    status = os.stat(path)
+    assert (status.st_mode & 0o777, status.st_gid) == (0o600, os.getegid())
+    assert rig.status()["tells/1"]["process"] == before
+
+
 def test_an_address_that_is_taken_is_said_and_tried_again(rig: Rig) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -167,6 +167,20 @@ def test_kill_with_the_whole_tree(rig: Rig, barrier: Barrier, mask: str) -> None
             assert ends(process)
 
 
+def test_a_tree_that_stands_still_hears_the_stop_signal(rig: Rig, barrier: Barrier, mask: str) -> None:
+    """SIGCONT goes to all of it: the main process waits for its child, which is under SIGSTOP as well."""
+    child = """sh -c 'echo child $$ >"$0"; exec sleep infinity' "$0" &"""
+    script = f"""{child} trap 'kill $!; wait $!; exit 0' TERM; echo started $$ >"$0"; wait"""
+    rig.configure(service("web", ["/bin/sh", "-c", script, str(barrier.path)], stop={"grace": "1h"}))
+    rig.up(mask=mask)
+    with tree(barrier, 1, "child") as (main, below):
+        for process in (main, *below):
+            process.signal(signal.SIGSTOP)
+        rig.call("Stop", targets=["web"], wait=True)
+        assert [process for process in (main, *below) if is_alive(process)] == []
+    rig.wait("web/1", "stopped", "exited with code 0")
+
+
 @pytest.mark.parametrize("where", ["cgroup2,cgroup1", "cgroup2,cgroup1,native"], ids=["native", "python"])
 def test_who_hides_its_environment_is_found_by_its_session(rig: Rig, barrier: Barrier, where: str) -> None:
     """Programs that write a title over their environment, as nginx does, are found while the main process is known."""

@@ -446,3 +446,30 @@ def test_every_public_name_is_there() -> None:
     assert listed | {"__version__"} == set(pidward.__all__)
     with pytest.raises(AttributeError, match="no_such_name"):
         pidward.no_such_name  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_no_file_is_written_for_the_trees_of_spawned_programs() -> None:
+    """Their name is the program's own identity; a lot drawn and kept is for supervisors."""
+    with spawn("true"):
+        pass
+    assert not Path("/identity").exists()
+
+
+# --- words of mistakes
+
+
+def test_a_directory_that_is_not_there_is_named(rung: str) -> None:
+    with pytest.raises(SpawnError, match="/no/such: no such file or directory"):
+        spawn(["true"], cwd="/no/such")
+
+
+@pytest.mark.parametrize("how", [{"nice": 99}, {"nice": -21}, {"oom_score_adj": 1001}])
+def test_what_the_kernel_would_bend_is_refused(how: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="expected a number from"):
+        spawn(["true"], **how)  # type: ignore[arg-type]
+
+
+def test_a_process_is_spelled_as_a_number() -> None:
+    for word in ("foo", "", "-1", "1.5"):
+        with pytest.raises(ValueError, match="expected PID or PID:INODE"):
+            open_process(word)

@@ -120,6 +120,18 @@ def test_a_service_that_is_away_or_slow_holds_up_nobody_and_gets_what_waited(rig
     assert [int(journal.take_entry()["MESSAGE"][:8]) for _ in range(10)] == list(range(3000, 3010))
 
 
+def test_a_service_that_is_not_there_is_told_at_once_and_when_it_came(rig: Rig, places: dict[str, Path]) -> None:
+    rig.keep("web-1.out", also=("journal",))
+    _, sentence = rig.wait_for("trouble")
+    assert sentence == (
+        f"journal cannot be reached at {places['journal']}: No such file or directory; the log files have all lines."
+    )
+    journal = Service(places["journal"])
+    rig.append("web-1.out", b"hello\n")
+    assert journal.take_entry()["MESSAGE"] == b"hello"
+    assert rig.wait_for("trouble") == ("trouble", "")
+
+
 def test_what_is_not_taken_is_counted_and_told(rig: Rig, places: dict[str, Path]) -> None:
     rig.keep("web-1.out", also=("journal", "syslog"))
     Service(places["syslog"])  # and nobody reads

@@ -140,3 +140,26 @@ def test_a_removed_worker_takes_its_pipes_along(rig: Rig) -> None:
     eventually(lambda: not list((rig.state / "spool").glob("*.pipe")))
     assert "line 1" in rig.cli("logs", "count").out
     counter.close()
+
+
+def test_a_stream_worker_outlives_a_supervisor_that_is_killed(rig: Rig) -> None:
+    """It writes on, into a pipe that it holds itself, until the next supervisor stops it in order."""
+    counter = Counter(rig, mode="stream")
+    rig.configure(
+        service("count", ["/bin/sh", "-c", f'trap "" TERM; {COUNTING[2]}; echo done >{rig.base}/done; sleep 1000'],
+                env={"TICKS": str(counter.path)}, logs={"mode": "stream"}, stop={"grace": "0.1s"}),
+    )  # fmt: skip
+    rig.up()
+    with rig.hold_when_ready("count/1") as worker:
+        with rig.pump() as pump:
+            rig.kill()
+            assert ends(pump)
+        counter.say()
+        counter.say()
+        (rig.base / "ticks").unlink()
+        counter.close()
+        eventually((rig.base / "done").exists)
+        assert is_alive(worker)
+        rig.up()
+        assert ends(worker)
+    assert "an earlier supervisor" in rig.cli("events", "count/1").out, "it is told of the worker"

@@ -52,6 +52,19 @@ def test_who_is_being_stopped_cannot_hide_behind_another_main_process(stage: Sta
     assert no_internal_errors(stage)
 
 
+def test_two_that_take_turns_cost_no_more_than_two(stage: Stage) -> None:
+    stage.load(stage.puppet())
+    stage.tell("a = in_child(pause); b = in_child(pause)")
+    counts = []
+    for turn in range(6):
+        before = stage.main.id
+        stage.tell(f"say(f'MAINPID={{(a, b)[{turn} % 2]}}')")
+        stage.turn_until(lambda before=before: stage.main.id != before)  # type: ignore[misc]
+        counts.append(descriptors())
+    assert counts[2:] == counts[2:3] * 4
+    assert no_internal_errors(stage)
+
+
 @pytest.mark.parametrize("number", [2**31, 2**32 + 1, 9999999999])
 def test_a_number_that_is_none(background: Background, number: int) -> None:
     stage = background
@@ -187,3 +200,17 @@ def test_who_never_takes_the_connection_is_not_started_again_and_again_at_once(s
         began = stage.loop.now()
         stage.turn_until(lambda: stage.phases.count("starting") >= 6)
     assert stage.loop.now() - began > 0.4
+
+
+def test_a_door_that_could_not_be_opened_at_first_is_kept_when_it_could(stage: Stage) -> None:
+    path = stage.where / "s"
+    path.write_text("in the way")
+    spec = listening(path)
+    stage.load(spec._replace(execution=spec.execution._replace(command=("/bin/true",))))
+    assert any("something that is no socket is there" in row.text for row in stage.store.rows)
+    path.unlink()
+    stage.supervision.feed(on.StartAsked(WEB, "test"))
+    stage.turn_until(lambda: stage.phases.count("waiting") == 2)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        stage.turn_until(lambda: stage.phases.count("starting") >= 2)

@@ -97,6 +97,14 @@ def test_the_environment_is_inherited_but_for_lies() -> None:
     assert invocation == "0" * 32
 
 
+def test_the_working_directory_is_pwd_and_that_of_pidward_is_not() -> None:
+    ours = {"PWD": "/root", "OLDPWD": "/"}
+    assert {"PWD", "OLDPWD"}.isdisjoint(environment(plan(inherited=ours)))
+    assert environment(plan(inherited=ours, working_dir="/srv/%i"))["PWD"] == "/srv/3"
+    assert environment(plan(clear_env=True, working_dir="/srv"))["PWD"] == "/srv"
+    assert environment(plan(working_dir="/srv", env=(("PWD", "/mine"),)))["PWD"] == "/mine"
+
+
 def test_an_environment_of_its_own() -> None:
     made = environment(plan(inherited={"SECRET": "x"}, clear_env=True))
     assert "SECRET" not in made

@@ -230,6 +230,21 @@ def test_an_act_that_fails_does_not_take_the_others_with_it(bench: Bench, monkey
     assert "please report this" in said
 
 
+def test_notes_and_transitions_are_told_in_the_order_in_which_they_happened(bench: Bench) -> None:
+    bench.load(web())
+    bench.turn_until_phase(Phase.READY)
+    told: list[str] = []
+    bench.supervision.subscribe(lambda row: told.append(row.text))
+    bench.supervision.note("supervisor", None, "before")
+    bench.supervision.feed(on.StopAsked(WEB, "test"))
+    bench.supervision.note("supervisor", None, "after")
+    assert told == ["before"], "what happened is told at the end of the turn"
+    bench.turn_until_phase(Phase.STOPPED)
+    assert told[:3] == ["before", "stopped by test", "after"]
+    rows = [row for row in bench.store.rows if row.text in told]
+    assert [row.wall for row in rows] == sorted(row.wall for row in rows)
+
+
 # --- ends
 
 

@@ -25,8 +25,14 @@ def start_detached(here: Here, chosen: Options) -> int:
     running = who_answers(socket)
     if running is not None:
         who = f"supervisor {running['process']} runs already, with {running['config']}, and answers at {socket}"
-        raise Failure(FAILED, f"{who}; see `pidward status`, or start another with --instance NAME")
-    os.makedirs(chosen.state_dir, 0o700, exist_ok=True)
+        raise Failure(
+            FAILED, f"{who}; see `pidward -c {running['config']} status`, or start another with --instance NAME"
+        )
+    try:
+        os.makedirs(chosen.state_dir, 0o700, exist_ok=True)
+    except OSError as error:
+        why = f"cannot make the state directory {chosen.state_dir}: {error.strerror}"
+        raise Failure(FAILED, f"{why}; set state_dir in [pidward], or XDG_STATE_HOME") from None
     output = os.path.join(chosen.state_dir, OUTPUT_NAME)
     before = os.path.getsize(output) if os.path.exists(output) else 0
     supervisor = Background(_argv(chosen), output, output)

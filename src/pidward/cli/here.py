@@ -4,6 +4,7 @@ import os
 import sys
 
 from pidward.cli.failure import USAGE, Failure
+from pidward.cli.table import RAW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def take_shared(words: "Sequence[str]") -> "tuple[Here, list[str]]":
     """Take the shared options out of the words, wherever they are. Raises Failure.
 
     Returns:
-        What they say, and the other words in their order. What follows ``--`` is left alone.
+        What they say, and the other words in their order. What follows ``--`` is left alone; so is the command that
+        ``run`` is given, and a ``--`` is put before it.
     """
     here = Here()
     rest: list[str] = []
@@ -61,6 +63,9 @@ def take_shared(words: "Sequence[str]") -> "tuple[Here, list[str]]":
         if word == "--":
             return here, [*rest, word, *remaining]
         name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        without_value = RAW.get(rest[0]) if rest else None
+        if without_value is not None and not word.startswith("-"):
+            return here, [*rest, "--", word, *remaining]
         if word in SWITCHES:
             setattr(here, SWITCHES[word], True)
         elif name in WITH_VALUE:
@@ -72,4 +77,7 @@ def take_shared(words: "Sequence[str]") -> "tuple[Here, list[str]]":
             here.config = word[2:]
         else:
             rest.append(word)
+            if without_value is not None and word.startswith("--") and not equals and word not in without_value:
+                its_value = next(remaining, None)
+                rest += [] if its_value is None else [its_value]
     return here, rest

@@ -18,13 +18,14 @@ def options(parser: ArgumentParser) -> None:
 def run(here: Here, _given: Any) -> int:
     """Ask and show."""
     with Asking(here) as client:
-        changes = client.call("Plan", {})["changes"]
+        answer = client.call("Plan", {})
+    changes, notes = answer["changes"], answer["notes"]
     assert isinstance(changes, list)
+    assert isinstance(notes, list)
     if here.json:
-        print(encode({"schema_version": 1, "changes": changes}))
-    elif not changes:
-        print("nothing would change")
-    else:
-        rows = [[printable(str(c[key]) or "-") for key in ("service", "consequence", "detail")] for c in changes]
-        print("\n".join("  ".join(row) for row in columns(rows)))
+        print(encode({"schema_version": 1, **answer}))
+        return OK
+    rows = [[printable(str(c[key]) or "-") for key in ("service", "consequence", "detail")] for c in changes]
+    lines = ["  ".join(row) for row in columns(rows)] if rows else ["nothing would change"]
+    print("\n".join([*lines, *(printable(str(note)) for note in notes)]))
     return OK

@@ -1,13 +1,17 @@
 """``pidward reload``: have the configuration read again, and show what that changed; or have programs read theirs."""
 
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from pidward.cli.ask import Asking
-from pidward.cli.failure import OK
+from pidward.cli.failure import FAILED, OK
 from pidward.cli.here import Here
 from pidward.cli.screen import printable
 from pidward.control.jsontext import encode
+
+PATIENCE = 90.0
+"""Seconds; a reload command is killed after a minute."""
 
 
 def options(parser: ArgumentParser) -> None:
@@ -16,7 +20,10 @@ def options(parser: ArgumentParser) -> None:
         "targets", nargs="*", metavar="SERVICE",
         help="have the programs of these read their own configuration again, by service.NAME.reload, instead",
     )  # fmt: skip
-    parser.epilog = "exit status: 0 done, 2 the file is not valid and nothing was changed, 7 no supervisor runs"
+    parser.epilog = (
+        "exit status: 0 done, 1 a program could not be told or its reload command failed, 2 the file is not valid and\n"
+        "nothing was changed, 7 no supervisor runs"
+    )
 
 
 def run(here: Here, given: Any) -> int:
@@ -35,10 +42,14 @@ def run(here: Here, given: Any) -> int:
 
 def _reload_workers(here: Here, targets: list[str]) -> int:
     with Asking(here) as client:
-        told = client.call("ReloadWorkers", {"targets": targets})["signalled"]
+        answer = client.call("ReloadWorkers", {"targets": targets}, patience=PATIENCE)
+    told, failures = answer["signalled"], answer["failures"]
     assert isinstance(told, list)
+    assert isinstance(failures, list)
     if here.json:
-        print(encode({"schema_version": 1, "signalled": told}))
+        print(encode({"schema_version": 1, **answer}))
     else:
-        print("\n".join(f"{one['worker']}  {one['process']}  told to reload" for one in told))
-    return OK
+        sys.stdout.write("".join(f"{one['worker']}  {one['process']}  told to reload\n" for one in told))
+        for failure in failures:
+            here.say(f"pidward: {printable(str(failure))}")
+    return FAILED if failures else OK

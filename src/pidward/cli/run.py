@@ -24,21 +24,21 @@ DEFAULTS = {
     "logs.mode": "inherit",
     "stdin": "inherit",
 }
-SWITCHES = ("verbose",)
-CANNOT_EXECUTE = 127
+CANNOT_EXECUTE, NOT_FOUND = 126, 127
 
 
 def options(parser: "ArgumentParser") -> None:
     """Add the arguments; for the help only, because the words are read here."""
     from pidward.config.options import option_help
 
-    parser.usage = "pidward run [--name NAME] [--verbose] [--KEY VALUE...] -- COMMAND [ARGUMENT...]"
+    parser.usage = "pidward run [--name NAME] [--verbose] [--KEY VALUE...] [--] COMMAND [ARGUMENT...]"
     parser.add_argument("--name", metavar="NAME", help="name of the service (default: that of the program)")
     parser.add_argument("--verbose", action="store_true", help="tell on stderr what happens")
     for key, about in option_help():
         parser.add_argument(f"--{key}", metavar="VALUE", help=about.replace("%", "%%"))
     parser.epilog = (
-        "exit status: that of the command, 128 + N when signal N ended it; 127 it could not be started, 2 wrong usage"
+        "exit status: that of the command, 128 + N when signal N ended it; 127 there is no such program,\n"
+        "126 it could not be started, 2 wrong usage"
     )
 
 
@@ -55,15 +55,20 @@ def run(here: "Here", given: "Any") -> int:
         configuration = taken(reading.answer(), "the command line")
     except NotValid as error:
         raise Failure(USAGE, f"run: {error}") from None
+    (service,) = configuration.services
+    if service.workers == 0 or not service.autostart:
+        raise Failure(USAGE, "run: nothing would run: leave --workers 0 and --autostart false away")
     finish = one_command(here, configuration, _place(here), verbose)
     if finish.failed and finish.status is None:
         here.say(f"pidward: {finish.reason}")
-        return CANNOT_EXECUTE
+        return CANNOT_EXECUTE if _exists(command[0]) else NOT_FOUND
+    if finish.failed and finish.status is not None and finish.status.code == 0:
+        here.say(f"pidward: {finish.reason}")  # the status of the command does not tell
     return exit_status(finish)
 
 
 def _understood(words: list[str]) -> tuple[str, bool, dict[str, str], list[str]]:
-    """Take the words apart: name, verbose, keys and their values, the command."""
+    """Take the words apart: name, verbose, keys and their values, the command behind ``--``."""
     keys: dict[str, str] = {}
     verbose = False
     rest = iter(words)
@@ -71,20 +76,22 @@ def _understood(words: list[str]) -> tuple[str, bool, dict[str, str], list[str]]
     for word in rest:
         if word == "--":
             command = list(rest)
+        elif word == "--verbose":
+            verbose = True
         elif not word.startswith("--"):
-            command = [word, *rest]
+            raise Failure(USAGE, f"run: there is no option {word}; see `pidward run --help`")
         else:
             key, equals, value = word[2:].partition("=")
-            if key == "verbose" and not equals:
-                verbose = True
-                continue
             if not equals:
                 value = next(rest, "")
                 if not value:
                     raise Failure(USAGE, f"run: --{key} needs a value; see `pidward run --help`")
             keys[key.replace("-", "_")] = value
+    variable, equals, _ = keys.get("env", "{").partition("=")
+    if equals and not variable.startswith("{"):
+        raise Failure(USAGE, f"run: --env takes a table; write --env.{variable} VALUE")
     if not command:
-        raise Failure(USAGE, "run: no command; write it after --, as in `pidward run -- nginx -g 'daemon off;'`")
+        raise Failure(USAGE, "run: no command; write it last, as in `pidward run -- nginx -g 'daemon off;'`")
     return keys.pop("name", "") or _name_of(command[0]), verbose, keys, command
 
 
@@ -92,6 +99,12 @@ def _name_of(program: str) -> str:
     """A name for the service, made of what the program is called."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "-" for c in os.path.basename(program))
     return kept.lstrip("_.-")[:63] or "command"
+
+
+def _exists(program: str) -> bool:
+    """There is such a file, whether it can be executed or not: shells tell these apart."""
+    places = [""] if "/" in program else os.environ.get("PATH", os.defpath).split(":")
+    return any(os.path.exists(os.path.join(place, program)) for place in places)
 
 
 def _place(here: "Here") -> str:

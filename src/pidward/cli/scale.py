@@ -41,4 +41,6 @@ def _read(word: str) -> tuple[str, int]:
     service, equals, number = word.partition("=")
     if not equals or not service or not number.isascii() or not number.isdecimal():
         raise Failure(USAGE, f"scale: expected SERVICE=N, like web=4, got {word!r}")
+    if "/" in service:
+        raise Failure(USAGE, f"scale: {service} is one worker; write how many its service is to have, like web=4")
     return service, int(number)

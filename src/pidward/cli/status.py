@@ -83,8 +83,8 @@ def _cells(row: list[str]) -> list[str]:
     name, phase, process, uptime, restarts, last_exit, reason, as_wanted = row
     ready = "yes" if phase == "ready" else "no" if process != "-" or as_wanted == "0" else "-"
     rss = None if process == "-" else resident_bytes(process)
-    why = "-" if phase == "ready" else printable(reason)
-    return [name, phase, ready, process, uptime, restarts, "-" if rss is None else _mib(rss), last_exit, why]
+    size = "-" if rss is None else _mib(rss)
+    return [name, phase, ready, process, uptime, restarts, size, last_exit, printable(reason)]
 
 
 def _cut_reasons(filled: list[list[str]], width: int) -> None:

@@ -15,7 +15,7 @@ from pidward.core.lean import Any
 from pidward.core.spec import Configuration
 from pidward.runtime.desk import Desk
 from pidward.runtime.loop import Loop
-from pidward.runtime.main import CannotStart, Closable, Options, run
+from pidward.runtime.main import CannotStart, Closable, Occupied, Options, run
 
 NULL_DEVICE = os.makedev(1, 3)
 
@@ -64,8 +64,11 @@ def one_command(here: Here, configuration: Configuration, place: str, verbose: b
     )
     try:
         finish = run(chosen)
-    except (CannotStart, AlreadyRunning) as error:
+    except (Occupied, AlreadyRunning) as error:
         raise Failure(FAILED, f"{error}{_running_at(os.path.join(place, SOCKET_NAME))}") from None
+    except CannotStart as error:
+        _remove(state_dir, place)
+        raise Failure(FAILED, str(error)) from None
     _remove(state_dir, place)
     return finish
 
@@ -83,10 +86,10 @@ def _remove(*directories: str) -> None:
 
 def exit_status(finish: Finish) -> int:
     """The essential worker's, as a shell gives it, when its end was the reason; else whether anything failed."""
-    status = finish.status
-    if status is None or status.cause is None:
+    cause = None if finish.status is None else finish.status.cause
+    if not cause:  # it may have said 0 and failed all the same, by a deadline or a probe
         return FAILED if finish.failed else OK
-    return status.cause if status.cause >= 0 else 128 - status.cause
+    return cause if cause >= 0 else 128 - cause
 
 
 def _running_at(socket: str) -> str:

@@ -34,8 +34,10 @@ COMMANDS = {
 
 HIDDEN = {"__complete": ("complete", "names for the completion scripts")}
 
-RAW = frozenset({"run"})
-"""Commands that read their words themselves: what they import is kept in memory for good, too."""
+RAW: dict[str, tuple[str, ...]] = {"run": ("--verbose", "-h", "--help")}
+"""Commands that read their words themselves, because what they import is kept in memory for good, too: with their
+options that have no value. The first word that is neither an option nor a value begins a command that is not ours.
+"""
 
 LEAN: dict[str, tuple[str, ...]] = {"status": ("watch",), "__complete": (), "up": ("detach", "background")}
 """Commands that are called without argparse when only names and these switches follow.

@@ -98,9 +98,9 @@ def _dependency(name: str, condition: Condition, done_when_ended: bool) -> Depen
 
 def _execution(values: Values, from_files: dict[str, str]) -> Execution:
     if env := from_files | values.get("env", {}):
-        values["env"] = tuple(env.items())
+        values["env"] = tuple(sorted(env.items()))  # no change of the order is a change
     if "limits" in values:
-        values["limits"] = tuple(Limit(name, *pair) for name, pair in values["limits"].items())
+        values["limits"] = tuple(Limit(name, *pair) for name, pair in sorted(values["limits"].items()))
     if "security" in values:
         values["security"] = Security(**values["security"])
     if "sockets" in values:

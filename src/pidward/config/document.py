@@ -102,6 +102,8 @@ def _changed(name: str) -> str:
     """What a change of a key asks for, by ``core.change``. ``group`` is a field of both."""
     if name == "group":
         return "new process; in place for a group of services"
+    if name == "sockets":
+        return "new process; in place: backlog, and mode, user and group of a path"
     effect = EFFECTS[{"env_file": "env", "strategy": "restart"}.get(name, name)]
     if effect.consequence is Consequence.RESTART:
         return "new process"

@@ -73,9 +73,15 @@ def _syntax_error(path: str, text: str, message: str) -> ConfigError:
     found = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
     if found is None:
         return refused(path, message, 1, 1)
+    from pidward.config.syntax import explain  # noqa: PLC0415 - only for a mistake
+
+    text = text.replace("\r\n", "\n")  # as tomllib does
+    at = len(text)
     if found[2]:
-        return refused(path, found[1], int(found[2]), int(found[3]))
-    return refused(path, found[1], text.count("\n") + 1, len(text) - text.rfind("\n"))
+        lines = text.split("\n")
+        at = sum(len(line) + 1 for line in lines[: int(found[2]) - 1]) + int(found[3]) - 1
+    at, words = explain(text, at, found[1])
+    return refused(path, words, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
 
 
 def _place_of_byte(data: bytes, at: int) -> tuple[int, int]:

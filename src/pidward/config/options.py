@@ -43,11 +43,17 @@ def parse_options(name: str, keys: Mapping[str, str], command: Sequence[str]) ->
     try:
         configuration = parse("\n".join(lines) + "\n", "the command line")
     except ConfigError as error:
-        prefix = f"service.{name}."
-        said = [(f"--{p.key.removeprefix(prefix)}: " if p.key else "") + p.message for p in error.problems]
+        said = [(f"--{_option(p.key, name)}: " if p.key else "") + p.message for p in error.problems]
         raise OptionError("\n".join(said)) from None
     services = tuple(service._replace(origin="", origins=()) for service in configuration.services)
     return configuration._replace(services=services)  # lines of a text that nobody wrote help nobody
+
+
+def _option(key: str, service: str) -> str:
+    """The option that a key of the text came from."""
+    if key in (f"service.{service}", f"service.'{service}'"):
+        return "name"
+    return key.removeprefix("pidward.").removeprefix(f"service.{service}.")
 
 
 class OptionError(Exception):

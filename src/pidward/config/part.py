@@ -32,7 +32,7 @@ class Part:
         self.is_whole = own is not INVALID
         self.own: Values = own if self.is_whole else {}
         self.values = _over(defaults, self.own)
-        if "depends_on" not in self.own and is_sound(self.values.get("depends_on", INVALID)):
+        if "depends_on" not in self.own and self.values.get("depends_on", INVALID) is not INVALID:
             self.values["depends_on"] = {k: v for k, v in self.values["depends_on"].items() if k != name}
 
     def path(self, *keys: str) -> Path:

@@ -53,10 +53,7 @@ class Positions:
 
     @cached_property
     def _scanned(self) -> "_Scanner":
-        scanner = _Scanner()
-        for token in _TOKEN.finditer(self._text):
-            scanner.take(token[0], token.start())
-        return scanner
+        return scan(self._text, {})
 
     @cached_property
     def _newlines(self) -> list[int]:
@@ -75,11 +72,19 @@ class Positions:
         return line + 1, at - (self._newlines[line - 1] if line else -1)
 
 
+def scan(text: str, keys: dict[Path, int]) -> "_Scanner":
+    """Find the places in a text; those of keys are put into ``keys``. It may end early, as where a mistake begins."""
+    scanner = _Scanner(keys)
+    for token in _TOKEN.finditer(text):
+        scanner.take(token[0], token.start())
+    return scanner
+
+
 class _Scanner:
     """Three states: in a key or header, before a value, after a value. Keeps its own stack: depth is no danger."""
 
-    def __init__(self) -> None:
-        self.keys: dict[Path, int] = {}
+    def __init__(self, keys: dict[Path, int]) -> None:
+        self.keys = keys
         self.values: dict[Path, int] = {}
         self._lengths: dict[Path, int] = {}  # of arrays of tables
         self._table: Path = ()  # what keys belong to: the present [table] or inline table

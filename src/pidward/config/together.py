@@ -24,7 +24,7 @@ def _check_total(parts: list[Part], report: Report) -> None:
         workers = part.values.get("workers", 1)
         total += 0 if workers is INVALID else workers
         if total > MAX_WORKERS:
-            message = f"brings all services together to {total} workers; at most {MAX_WORKERS} are supported"
+            message = f"brings all services together to {total} workers; {MAX_WORKERS} are possible at most"
             report.at_value(part.path("workers") if "workers" in part.values else ("service", part.name), message)
             return
 
@@ -34,8 +34,11 @@ def _check_dependencies(parts: list[Part], report: Report) -> None:
     edges: dict[str, list[str]] = {}
     for part in parts:
         edges[part.name] = []
-        for name, condition in (part.get("depends_on") or {}).items():
+        needs = part.values.get("depends_on", INVALID)
+        for name, condition in ({} if needs is INVALID else needs).items():
             path = part.path("depends_on", name)
+            if condition is INVALID:
+                continue
             if name == part.name:
                 report.at_key(path, "a service cannot depend on itself")
             elif name not in known:

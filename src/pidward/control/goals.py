@@ -11,6 +11,7 @@ class Goal(enum.Enum):
     """What was asked for."""
 
     UP = "up"
+    AWAITED = "awaited"  # up, whenever that may be: nobody asked for a start that could be given up
     DOWN = "down"  # never fails: a stop ends in SIGKILL
     REPLACED = "replaced"  # up, and not with the process it had
     EXIT = "exit"  # the process that it had when this was asked has ended
@@ -53,21 +54,21 @@ def judge(goal: Goal, worker: Worker | None, asked: Instant, before: ProcessId |
     if goal is Goal.EXIT:
         ended = before is None or worker.process is None or _is_new(worker, asked, before)
         return Verdict(Outcome.REACHED if ended else Outcome.PENDING, worker.reason)
-    new = goal is Goal.UP or _is_new(worker, asked, before)
-    return Verdict(_judge_up(worker, asked, new), worker.reason)
+    new = goal is not Goal.REPLACED or _is_new(worker, asked, before)
+    return Verdict(_judge_up(worker, asked, new, patient=goal is Goal.AWAITED), worker.reason)
 
 
-def _judge_up(worker: Worker, asked: Instant, new: bool) -> Outcome:
+def _judge_up(worker: Worker, asked: Instant, new: bool, patient: bool) -> Outcome:
     if worker.phase is Phase.READY and new:
         return Outcome.REACHED
     if worker.since < asked:  # not taken in hand yet
         return Outcome.PENDING
     if worker.phase is Phase.COMPLETED or worker.is_idle:
         return Outcome.REACHED
-    tired = worker.phase is Phase.BACKING_OFF and worker.failures >= HOPELESS_AFTER
-    if tired or worker.phase in (Phase.FAILED, Phase.SLOW_LANE) or worker.wanted is Wanted.DOWN:
+    if worker.phase is Phase.FAILED or worker.blocked or worker.wanted is Wanted.DOWN:
         return Outcome.FAILED
-    return Outcome.PENDING
+    tired = worker.phase is Phase.BACKING_OFF and worker.failures >= HOPELESS_AFTER
+    return Outcome.FAILED if not patient and (tired or worker.phase is Phase.SLOW_LANE) else Outcome.PENDING
 
 
 def _is_new(worker: Worker, asked: Instant, before: ProcessId | None) -> bool:

@@ -50,7 +50,8 @@ type Supervisor (
 )
 
 # What became of one worker. reached: it is what was asked for, or, when nobody waited, the request was accepted.
-# exit is the last one there was.
+# exit is the last one there was. When the end of a process was waited for, phase is ended, and process and reason are
+# about that one, whatever the worker does by now.
 type Result (worker: string, reached: bool, phase: string, reason: string, process: ?string, exit: ?Exit)
 
 # One service that differs from the file. consequence is added, removed, restarting, scaled or changed in place.
@@ -82,7 +83,8 @@ type Event (seq: int, wall: float, kind: string, worker: string, text: string, d
 method Status(targets: ?[]string) -> (workers: []Worker, without_workers: []string, supervisor: Supervisor)
 
 # The same for a screen, cheap to make and to read: a line a worker, tabs between name, phase, PID:INODE, uptime,
-# restarts, last exit, reason, and 1 or 0 for as_wanted; "-" stands for nothing. trouble is the supervisor's.
+# restarts, last exit, reason (of one that is ready: its status), and 1 or 0 for as_wanted; "-" stands for nothing.
+# trouble is the supervisor's.
 method Table(targets: ?[]string) -> (table: string, without_workers: []string, trouble: []string)
 
 # The processes of workers, as procfs and the cgroups show them.
@@ -103,7 +105,8 @@ method Restart(targets: []string, wait: ?bool, timeout: ?float, rolling: ?int) -
 method Scale(service: string, workers: int, wait: ?bool, timeout: ?float) -> (results: []Result)
 
 # Wait until each worker is ready (goal up), has no process and wants none (down), or the process that it has now, if
-# any, has ended (exit). Asks for nothing.
+# any, has ended (exit). Asks for nothing. One that is tried again is waited for; one that has failed, or is wanted
+# down, cannot come up.
 method Wait(targets: []string, goal: string, timeout: ?float) -> (results: []Result)
 
 # Send a signal (SIGHUP, HUP or 1) through the pidfds of the target's workers; with tree to all their descendants too.
@@ -119,11 +122,13 @@ method Events(since: ?int, follow: ?bool, limit: ?int) -> (events: []Event)
 # Read the configuration file again and change what changed.
 method Reload() -> (changes: []string)
 
-# Read the configuration file again and tell what Reload would change. Nothing is changed.
-method Plan() -> (changes: []Change)
+# Read the configuration file again and tell what Reload would change. Nothing is changed. notes: sentences about what
+# differs from the file and would stay so.
+method Plan() -> (changes: []Change, notes: []string)
 
-# Have running workers read their own configuration again, by the signal or command that their service names.
-method ReloadWorkers(targets: []string) -> (signalled: []Signalled)
+# Have running workers read their own configuration again, by the signal or command that their service names. The reply
+# comes when the commands have ended, after a minute at most; failures are sentences about those that failed.
+method ReloadWorkers(targets: []string) -> (signalled: []Signalled, failures: []string)
 
 # Stop all workers in reverse order, then the supervisor. at_once: without grace. The reply comes before it is done.
 method Down(at_once: ?bool) -> ()

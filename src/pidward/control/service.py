@@ -12,12 +12,12 @@ from pidward.control.following import Follower
 from pidward.control.goals import Goal
 from pidward.control.interface import DESCRIPTIONS, VARLINK_NAME, Refusal, check_call, invalid, refused
 from pidward.control.protocol import Call
-from pidward.control.views import show_about, show_event, show_row, show_trees, show_worker
+from pidward.control.views import show_about, show_event, show_failures, show_row, show_told, show_trees, show_worker
 from pidward.control.waiting import Waiting, result_of
 from pidward.core.model import Worker, WorkerName
 from pidward.core.signals import SIGKILL, parse_signal
 from pidward.core.units import Instant
-from pidward.runtime.desk import Desk, EventRow, Member, NoProcess, UnknownTarget
+from pidward.runtime.desk import Desk, EventRow, Member, NoProcess, Told, UnknownTarget
 from pidward.runtime.loop import Loop
 
 MAX_EVENTS = 1000
@@ -87,7 +87,8 @@ class Service:
     def Table(self, _talk: Conversation, targets: list[str] | None = None) -> Parameters:  # noqa: N802
         """The same for a screen."""
         now = self._desk.now()
-        table = "".join([show_row(worker, now) for worker in self._workers(targets or ())])
+        text = self._desk.status_text
+        table = "".join([show_row(worker, now, text(worker.name)) for worker in self._workers(targets or ())])
         without = self._desk.without_workers(targets or ())
         return {"table": table, "without_workers": without, "trouble": list(self._desk.about().trouble)}
 
@@ -184,14 +185,15 @@ class Service:
         if not wait:
             return {"results": [result_of(name, self._desk.worker(name), reached=True) for name in names]}
         goal = Goal.UP if come else Goal.DOWN
-        Waiting(self._desk, self._loop, talk, goal, names).begin(lambda: None, timeout)
+        removed = f"no longer wanted: scaled to {workers}"
+        Waiting(self._desk, self._loop, talk, goal, names, removed=removed).begin(lambda: None, timeout)
         return None
 
     def Wait(  # noqa: N802
         self, talk: Conversation, targets: list[str], goal: str, timeout: float | None = None
     ) -> Parameters | None:
         """Wait for what somebody else asks for, or for an end."""
-        goals = {"up": Goal.UP, "down": Goal.DOWN, "exit": Goal.EXIT}
+        goals = {"up": Goal.AWAITED, "down": Goal.DOWN, "exit": Goal.EXIT}
         if goal not in goals:
             raise invalid("goal")
         _check_timeout(timeout)
@@ -220,17 +222,23 @@ class Service:
 
     def Plan(self, _talk: Conversation) -> Parameters:  # noqa: N802
         """What reading the configuration again would change."""
-        return {"changes": [
+        plan = self._desk.plan()
+        changes = [
             {"service": change.service, "consequence": change.consequence.value, "detail": change.detail}
-            for change in self._desk.plan()
-        ]}  # fmt: skip
+            for change in plan.changes
+        ]
+        return {"changes": changes, "notes": plan.notes}
 
-    def ReloadWorkers(self, talk: Conversation, targets: list[str]) -> Parameters:  # noqa: N802
+    def ReloadWorkers(self, talk: Conversation, targets: list[str]) -> None:  # noqa: N802
         """Have programs read their own configuration again."""
-        told = self._desk.reload_workers(self._desk.resolve(targets), talk.by)
-        if not told:
-            raise refused("NoProcess", target=" ".join(targets))
-        return {"signalled": [{"worker": str(name), "process": str(process)} for name, process in told]}
+
+        def done(told: list[Told]) -> None:
+            if told:
+                talk.answer({"signalled": show_told(told), "failures": show_failures(told)})
+            else:
+                talk.fail(refused("NoProcess", target=" ".join(targets)))
+
+        self._desk.reload_workers(self._desk.resolve(targets), talk.by, done)
 
     def Down(self, talk: Conversation, at_once: bool | None = None) -> Parameters:  # noqa: N802
         """End everything."""

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from pidward.control.goals import is_as_wanted
-from pidward.core.model import ExitStatus, ProcessId, Worker, WorkerName
+from pidward.core.model import ExitStatus, Phase, ProcessId, Worker, WorkerName
 from pidward.core.signals import signal_name
 from pidward.core.units import format_duration
-from pidward.runtime.desk import About, EventRow, Member
+from pidward.runtime.desk import About, EventRow, Member, Told
 
 _BREAKS = str.maketrans("\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", " " * 11)
 
@@ -32,14 +32,15 @@ def show_worker(worker: Worker, now: float, status: str = "") -> dict[str, objec
     }
 
 
-def show_row(worker: Worker, now: float) -> str:
-    """One line of Table."""
+def show_row(worker: Worker, now: float, status: str = "") -> str:
+    """One line of Table. ``status``: what its program says of itself, which of one that is ready is the news."""
+    reason = status if worker.phase is Phase.READY else worker.reason
     uptime = _uptime(worker, now)
     exit_text = "-" if worker.last_exit is None else describe_exit(worker.last_exit)
     return (
         f"{worker.name}\t{worker.phase.value}\t{worker.process or '-'}\t"
         f"{'-' if uptime is None else format_duration(int(uptime))}\t{worker.restarts}\t{exit_text}\t"
-        f"{worker.reason.translate(_BREAKS) or '-'}\t{is_as_wanted(worker):d}\n"
+        f"{reason.translate(_BREAKS) or '-'}\t{is_as_wanted(worker):d}\n"
     )
 
 
@@ -89,6 +90,16 @@ def show_trees(names: Sequence[WorkerName], members: Sequence[Member]) -> list[d
             "state": one.state, "name": one.name, "command": one.command,
         })  # fmt: skip
     return [{"worker": worker, "processes": found} for worker, found in processes.items()]
+
+
+def show_told(told: Sequence[Told]) -> list[dict[str, object]]:
+    """The interface's Signalled, of those who could be told."""
+    return [{"worker": str(one.worker), "process": str(one.process)} for one in told if not one.failure]
+
+
+def show_failures(told: Sequence[Told]) -> list[str]:
+    """A sentence for each of the others."""
+    return [f"{one.worker} ({one.process}) could not be told to reload: {one.failure}" for one in told if one.failure]
 
 
 def show_process(process: ProcessId | None) -> str | None:

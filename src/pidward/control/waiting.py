@@ -6,17 +6,19 @@ from pidward.control.conversation import Conversation
 from pidward.control.goals import Goal, Outcome, judge
 from pidward.control.interface import refused
 from pidward.control.views import show_exit, show_process
-from pidward.core.model import ProcessId, Worker, WorkerName
+from pidward.core.model import ExitStatus, ProcessId, Worker, WorkerName
+from pidward.core.restart import describe
 from pidward.core.units import Instant
 from pidward.runtime.desk import Desk, EventRow
 from pidward.runtime.loop import Loop, Timer
 
+REMOVED = "removed from the configuration"
 
-def result_of(name: WorkerName, worker: Worker | None, reached: bool) -> dict[str, object]:
-    """The interface's Result."""
+
+def result_of(name: WorkerName, worker: Worker | None, reached: bool, removed: str = REMOVED) -> dict[str, object]:
+    """The interface's Result. ``removed``: why it may be no more."""
     if worker is None:
-        reason = "removed from the configuration"
-        gone = {"worker": str(name), "reached": reached, "phase": "removed", "reason": reason}
+        gone = {"worker": str(name), "reached": reached, "phase": "removed", "reason": removed}
         return {**gone, "process": None, "exit": None}
     return {
         "worker": str(name),
@@ -28,11 +30,17 @@ def result_of(name: WorkerName, worker: Worker | None, reached: bool) -> dict[st
     }
 
 
+def _end_of(process: ProcessId, result: dict[str, object], status: ExitStatus | None) -> dict[str, object]:
+    """The Result of one whose process was waited for, whatever it does by now."""
+    return {**result, "phase": "ended", "process": str(process), "reason": describe(status)}
+
+
 class Waiting:
     """One request of some workers. Looks again at a worker whenever something happened to it.
 
     together: the first that cannot get there ends the waiting for all.
     asked: failures before this instant are nobody's concern; None: before now.
+    removed: why one of them may be no more.
     """
 
     def __init__(
@@ -44,8 +52,10 @@ class Waiting:
         names: Sequence[WorkerName],
         together: bool = False,
         asked: Instant | None = None,
+        removed: str = REMOVED,
     ) -> None:
         self._desk, self._loop, self._talk, self._goal, self._together = desk, loop, talk, goal, together
+        self._removed = removed
         self._asked = Instant(desk.now()) if asked is None else asked
         self._before: dict[str, ProcessId | None] = {}
         for name in names:
@@ -88,7 +98,7 @@ class Waiting:
             verdict = judge(self._goal, worker, self._asked, self._before[text])
             if verdict.outcome is not Outcome.PENDING:
                 del self._pending[text]
-                self._results.append(result_of(name, worker, verdict.outcome is Outcome.REACHED))
+                self._results.append(self._result(name, worker, verdict.outcome is Outcome.REACHED))
                 if self._together and verdict.outcome is Outcome.FAILED:
                     self._results += self._late()
                     self._pending.clear()
@@ -98,6 +108,12 @@ class Waiting:
         elif self._results and self._talk.more:
             results, self._results = self._results, []
             self._talk.answer({"results": results}, continues=True)
+
+    def _result(self, name: WorkerName, worker: Worker | None, reached: bool) -> dict[str, object]:
+        result, process = result_of(name, worker, reached, self._removed), self._before[str(name)]
+        if self._goal is not Goal.EXIT or worker is None or process is None:
+            return result
+        return _end_of(process, result, worker.last_exit)
 
     def _time_over(self) -> None:
         self._talk.fail(refused("TimedOut", results=self._results + self._late()))

@@ -179,6 +179,8 @@ class Adapting:
     def _follow_spec(self, worker: Worker, before: ServiceSpec | None, by: str) -> None:
         """What a worker waits for may be another thing now."""
         spec = self._roster.specs[worker.name.service]
+        if worker.scheduled and spec.schedule is None:
+            self._roster.workers[worker.name] = worker = worker._replace(scheduled=False)
         if worker.held:
             self._dependencies.hold(worker)
             self._dependencies.call(spec.name, by, asked=False)

@@ -9,6 +9,7 @@ import enum
 from _blake2 import blake2b  # hashlib loads OpenSSL
 from collections.abc import Sequence
 
+from pidward.core.change import as_given
 from pidward.core.lean import NamedTuple
 from pidward.core.model import ExitStatus, Phase, ProcessId, Wanted, Worker, WorkerName
 from pidward.core.spec import LogMode, ProbeKind, ServiceSpec, ServiceType
@@ -129,7 +130,8 @@ def life_of(worker: Worker, made: str, log_mode: LogMode | None) -> Life:
 def fingerprint(spec: ServiceSpec) -> str:
     """A short name for all that is fixed in a process when it starts: equal, as good as certainly, if all of it is."""
     by_fd = spec.ready.target if spec.ready is not None and spec.ready.kind is ProbeKind.FD else None
-    fixed = (spec.execution, spec.type, spec.watchdog, spec.notifies, spec.fd_store > 0, by_fd)
+    execution = spec.execution._replace(sockets=tuple(map(as_given, spec.execution.sockets)))
+    fixed = (execution, spec.type, spec.watchdog, spec.notifies, spec.fd_store > 0, by_fd)
     return blake2b(repr(fixed).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 

@@ -4,7 +4,7 @@ import enum
 from collections.abc import Mapping
 
 from pidward.core.lean import Any, NamedTuple
-from pidward.core.spec import Configuration, Execution, ProbeKind, ServiceSpec
+from pidward.core.spec import Configuration, Execution, ProbeKind, ServiceSpec, SocketSpec
 
 
 class Consequence(enum.Enum):
@@ -80,12 +80,16 @@ def _compare_service(old: ServiceSpec | None, new: ServiceSpec) -> list[Change]:
         return [Change(new.name, Consequence.ADD, f"{new.workers} worker{'s' * (new.workers != 1)}")]
     effects = {field: EFFECTS[field].consequence for field in _differing(old, new) if field in EFFECTS}
     effects |= dict.fromkeys(_differing(old.execution, new.execution), Consequence.RESTART)  # "group" is in both
+    if list(map(as_given, old.execution.sockets)) == list(map(as_given, new.execution.sockets)):
+        effects |= dict.fromkeys(effects.keys() & {"sockets"}, Consequence.ADOPT)
     if _must_be_told(old, new):
         effects.update((field, Consequence.RESTART) for field in ("ready", "fd_store") if field in effects)
     changes = []
     for consequence in (Consequence.SCALE, Consequence.RESTART, Consequence.ADOPT):
         names = [field for field, its in effects.items() if its is consequence]
         if names:
+            if consequence is Consequence.ADOPT:
+                names = [_adopted(field, old, new) for field in names]
             detail = f"{old.workers} -> {new.workers}" if consequence is Consequence.SCALE else ", ".join(names)
             changes.append(Change(new.name, consequence, detail))
     return changes
@@ -93,6 +97,21 @@ def _compare_service(old: ServiceSpec | None, new: ServiceSpec) -> list[Change]:
 
 def _differing(old: Any, new: Any) -> list[str]:
     return [field for field in old._fields if getattr(old, field) != getattr(new, field)]
+
+
+def as_given(socket: SocketSpec) -> SocketSpec:
+    """What of a socket workers learn at their start; the rest is changed on the socket that they have."""
+    unset = SocketSpec(socket.kind, socket.address)
+    return socket._replace(backlog=unset.backlog, mode=unset.mode, user=unset.user, group=unset.group)
+
+
+def _adopted(field: str, old: ServiceSpec, new: ServiceSpec) -> str:
+    if EFFECTS[field] == _NEXT_START:
+        return f"{field} with the next start"
+    if field == "logs" and old.logs.mode is not new.logs.mode:
+        others = "" if old.logs._replace(mode=new.logs.mode) == new.logs else "logs, "
+        return f"{others}logs.mode with the next start"
+    return field
 
 
 def _must_be_told(old: ServiceSpec, new: ServiceSpec) -> bool:

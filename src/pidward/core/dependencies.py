@@ -85,12 +85,21 @@ class Dependencies:
             yield new_worker(absent, Wanted.UP, self._engine.now)
 
     def hold(self, worker: Worker) -> None:
-        """Keep in mind whether this worker is one that waits."""
+        """Keep in mind whether this worker is one that waits, and whether there is anything to wait for."""
         held = self._held.setdefault(worker.name.service, {})
+        blocked = worker.held and self._is_hopeless(worker.name.service)
+        if blocked is not worker.blocked:
+            self._roster.workers[worker.name] = worker._replace(blocked=blocked)
         if worker.held:
             held[worker.name] = None
         else:
             held.pop(worker.name, None)
+
+    def _is_hopeless(self, service: str) -> bool:
+        """Whom a service waits for will not move by itself."""
+        found = self._found.get(service, _NONE)
+        worker = self._roster.workers.get(found.worker) if found.worker is not None else None
+        return worker is not None and ((worker.phase.is_final and not worker.scheduled) or worker.blocked)
 
     def moved(self, name: WorkerName) -> None:
         """A worker made a transition, came or went: those that wait for it perhaps may start, or learn why not."""
@@ -147,5 +156,7 @@ def _describe(dependency: Dependency, worker: Worker) -> str:
             return f"{text}, which is stopped: {worker.reason}"
         case Phase.COMPLETED:
             return f"{text}, which has ended: {worker.reason}"
+        case Phase.WAITING if worker.blocked:
+            return f"{text}, which {worker.reason}"
         case _:
             return text

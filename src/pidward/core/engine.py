@@ -87,7 +87,7 @@ class Engine:
             while self._following:
                 self.tell(self._following.popleft())
             self.at_rest()
-            if not self._following and not any(self._go_down(descent) for descent in list(self.descents)):
+            if not self._following and not (self.descents and self._any_goes_down()):
                 break
         actions, self._actions = self._actions, []
         return actions
@@ -109,6 +109,10 @@ class Engine:
             descent.ask(name)
             if name in workers and workers[name].phase.has_process:
                 descent.pending[name] = None
+
+    def _any_goes_down(self) -> bool:
+        """Let the first that can take its next step."""
+        return any(self._go_down(descent) for descent in list(self.descents))
 
     def _go_down(self, descent: Descent) -> bool:
         """Take the next step of a descent; False when it waits for somebody."""

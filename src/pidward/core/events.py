@@ -53,10 +53,14 @@ class Elapsed(NamedTuple):
 
 
 class StartAsked(NamedTuple):
-    """An operator, or the supervisor's own start, wants this worker up."""
+    """An operator, or the supervisor's own start, wants this worker up.
+
+    on_demand: it is a connection that wants it, and past runs that were short are not forgiven.
+    """
 
     worker: WorkerName
     by: str  # who asked, in plain words; becomes part of the reason
+    on_demand: bool = False
 
 
 class StopAsked(NamedTuple):

@@ -12,7 +12,7 @@ MAX_REASONS = 20
 class Health(NamedTuple):
     """One answer.
 
-    live: nothing has given up: another start of the whole container would not help.
+    live: nothing has given up, but for runs of a schedule, of which the next is due.
     ready: everything that is wanted may serve, has completed, or is idle until it is needed.
     started: everything that was wanted at the beginning has been ready once.
     reasons: who stands in the way, a sentence each; empty when all three hold.

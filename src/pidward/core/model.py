@@ -109,8 +109,16 @@ class WorkerName(NamedTuple):
         return cls(service, int(number))
 
 
+_WITH_PROCESS = ("starting", "running", "ready", "stopping", "killing")
+_FINAL = ("stopped", "completed", "failed")
+
+
 class Phase(enum.Enum):
-    """What a worker is doing now. What it should be doing is ``Worker.wanted``."""
+    """What a worker is doing now. What it should be doing is ``Worker.wanted``.
+
+    has_process: a process of this worker may exist.
+    is_final: nothing happens any more until somebody asks.
+    """
 
     STOPPED = "stopped"  # no process, and none is wanted
     WAITING = "waiting"  # no process; waits for others, its schedule or a connection, then starts
@@ -124,19 +132,9 @@ class Phase(enum.Enum):
     COMPLETED = "completed"  # ended by itself, as it should
     FAILED = "failed"  # ended, and will not be started again without being asked
 
-    @property
-    def has_process(self) -> bool:
-        """A process of this worker may exist."""
-        return self in _WITH_PROCESS
-
-    @property
-    def is_final(self) -> bool:
-        """Nothing happens any more until somebody asks."""
-        return self in _FINAL
-
-
-_WITH_PROCESS = frozenset({Phase.STARTING, Phase.RUNNING, Phase.READY, Phase.STOPPING, Phase.KILLING})
-_FINAL = frozenset({Phase.STOPPED, Phase.COMPLETED, Phase.FAILED})
+    def __init__(self, value: str) -> None:
+        # Attributes, for every death asks several times: a look into a set of members takes three calls of Python.
+        self.has_process, self.is_final = value in _WITH_PROCESS, value in _FINAL
 
 
 class Wanted(enum.Enum):
@@ -165,8 +163,10 @@ class Worker(NamedTuple):
     last_exit: ExitStatus | None = None
     fault: str = ""  # why the present or the last process has failed, whatever its exit status says
     held: bool = False  # WAITING: its start is decided, and only others are in the way
+    blocked: bool = False  # held, and nothing will change that before somebody asks for whom it waits
     daemon: bool = False  # FORKING: the main process is known
     job: bool = False  # ONESHOT: it does its work while it runs, and is never ready
+    scheduled: bool = False  # however its last run ended, or could not begin: there will be a next one
 
     @property
     def is_idle(self) -> bool:
@@ -175,9 +175,17 @@ class Worker(NamedTuple):
 
     @property
     def is_well(self) -> bool:
-        """It does what it is for, has done it, or does nothing because nobody needs it."""
+        """It does what it is for, has done it, or does nothing because nobody needs it.
+
+        A schedule is as it should be whatever became of a run: that one is told by its phase, and the next is due.
+        """
         at_work = self.job and self.phase in (Phase.STARTING, Phase.RUNNING)
-        return at_work or self.phase in (Phase.READY, Phase.COMPLETED) or self.is_idle
+        return (
+            at_work
+            or (self.scheduled and not self.held)
+            or self.phase in (Phase.READY, Phase.COMPLETED)
+            or self.is_idle
+        )
 
 
 class EventRow(NamedTuple):

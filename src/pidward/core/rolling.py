@@ -90,6 +90,8 @@ class Rolls:
 
     def go_on(self) -> None:
         """Restart the next batch of each one whose last batch is ready."""
+        if not self._rolls:  # as after almost every event
+            return
         for roll in [roll for roll in self._rolls if not roll.batch]:
             names = roll.next_batch(self._engine.roster.workers)
             self._engine.follow(on.RestartAsked(name, f"{roll.by}, in its turn") for name in names)

@@ -69,7 +69,8 @@ class Roster:
         others = sum(self.scale(name) for name in self._configured if name != service)
         if workers < 0 or others + workers > MAX_WORKERS:
             room = max(0, MAX_WORKERS - others)
-            return f"{service}: {workers} workers; 0 to {room} are possible, {MAX_WORKERS} with those of other services"
+            why = f", for the others have {others}, and all together may have {MAX_WORKERS}" if others else ""
+            return f"{service} cannot have {workers} workers: 0 to {room} are possible{why}"
         return ""
 
 

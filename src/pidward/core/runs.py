@@ -21,16 +21,18 @@ class Runs:
         roster = self._engine.roster
         if roster.is_configured(event.service):
             spec = roster.specs[event.service]
-            self._start([w for w in roster.crew(event.service) if self._is_free(w, spec, event.by)], event.by)
+            free = [w.name for w in roster.crew(event.service) if self._is_free(w, spec, event.by)]
+            self._start([on.StartAsked(name, event.by) for name in free])
 
     def demanded(self, event: on.Demanded) -> None:
         """Start the workers of the service that wait for a connection."""
         if self._engine.roster.is_configured(event.service):
-            self._start([w for w in self._engine.roster.crew(event.service) if w.is_idle], event.by)
+            idle = [w.name for w in self._engine.roster.crew(event.service) if w.is_idle]
+            self._start([on.StartAsked(name, event.by, on_demand=True) for name in idle])
 
-    def _start(self, workers: list[Worker], by: str) -> None:
-        self._engine.follow([on.StartAsked(worker.name, by) for worker in workers])
-        for service in {worker.name.service for worker in workers}:
+    def _start(self, starts: list[on.StartAsked]) -> None:
+        self._engine.follow(starts)
+        for service, by in {(start.worker.service, start.by) for start in starts}:
             self._dependencies.call(service, by, asked=False)
 
     def _is_free(self, worker: Worker, spec: ServiceSpec, by: str) -> bool:

@@ -6,7 +6,7 @@ is told why by ``obstacle``, in plain words; empty: nothing is in the way.
 
 from pidward.core.actions import Action, Kill, PreStop, Record, Signal, Spawn, StopAll
 from pidward.core.lean import Any, assert_never
-from pidward.core.model import ExitStatus, Phase, Wanted, Worker
+from pidward.core.model import UNKNOWN_EXIT, ExitStatus, Phase, Wanted, Worker
 from pidward.core.restart import describe, is_success, jittered, next_delay, recent, shall_restart
 from pidward.core.signals import SIGCONT, SIGKILL
 from pidward.core.spec import Exhausted, ProbeKind, ServiceSpec, ServiceType, Tree
@@ -25,7 +25,7 @@ def enter(
 ) -> tuple[Worker, Record]:
     """The one door into a phase. ``status`` is the exit that brought us here, for the record."""
     changes.setdefault("until", None)
-    after = worker._replace(phase=phase, reason=reason, since=now, **changes)
+    after = worker._replace(phase=phase, reason=reason, since=now, blocked=False, **changes)
     process = after.process if after.process is not None else worker.process
     return after, Record(worker.name, worker.phase, phase, reason, after.wanted, process, status)
 
@@ -75,7 +75,9 @@ def serve(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
         reason = "the program runs; its main process is not known"
         worker, record = enter(worker, Phase.RUNNING, reason, now, until=until)
     elif spec.type is ServiceType.ONESHOT:
-        worker, record = enter(worker, Phase.RUNNING, "the job runs", now, job=True)
+        worker, record = enter(
+            worker, Phase.RUNNING, "the job runs", now, job=True, scheduled=spec.schedule is not None
+        )
     else:
         return await_ready(worker, spec, "the program runs", now)
     return worker, [record]
@@ -129,16 +131,24 @@ def stop(worker: Worker, spec: ServiceSpec, reason: str, now: Instant, number: i
 
 
 def stop_signals(worker: Worker, spec: ServiceSpec, number: int | None = None) -> list[Action]:
-    """The stop signal, and SIGCONT, without which a process that was stopped by SIGSTOP would not hear it."""
+    """The stop signal, and SIGCONT, without which a process that was stopped by SIGSTOP would not hear it.
+
+    SIGCONT is for the whole tree: a main process that waits for others of it would not end while these stand still.
+    """
     assert worker.process is not None
-    tree = spec.stop.tree is Tree.SIGNAL
-    return [Signal(worker.name, worker.process, n, whole_tree=tree) for n in (number or spec.stop.signal, SIGCONT)]
+    tree = spec.stop.tree
+    return [
+        Signal(worker.name, worker.process, number or spec.stop.signal, whole_tree=tree is Tree.SIGNAL),
+        Signal(worker.name, worker.process, SIGCONT, whole_tree=tree is not Tree.LEAVE),
+    ]
 
 
 def kill(worker: Worker, spec: ServiceSpec, reason: str, now: Instant, status: ExitStatus | None = None) -> Step:
     """SIGKILL what is left; with ``status`` the main process has ended already."""
     if status is not None:
         worker = worker._replace(process=None)
+    elif worker.phase is Phase.RUNNING and worker.process is None:  # a daemon, and nobody knows its main process
+        worker = worker._replace(last_exit=UNKNOWN_EXIT)
     after, record = enter(worker, Phase.KILLING, reason, now, status, until=Instant(now + KILL_AGAIN))
     return after, [record, kill_action(after, spec)]
 
@@ -176,12 +186,21 @@ def ended(worker: Worker, spec: ServiceSpec, now: Instant, obstacle: str) -> Ste
 
 
 def _done(worker: Worker, spec: ServiceSpec, why: str, now: Instant) -> Step:
-    """It did what it was started for."""
+    """It did what it was started for. Who does so soon after each start on demand has perhaps not taken what waits."""
     status, phase = worker.last_exit, Phase.COMPLETED
     if spec.on_demand:
+        policy = spec.restart
+        worker = worker._replace(starts=recent(worker.starts, now, policy.window), failures=0)
+        if policy.burst and len(worker.starts) >= policy.burst and was_short(worker, spec, now):
+            return _limit_reached(worker, spec, f"{why}, soon after each start on demand", now)
         phase, why = Phase.WAITING, f"{why}; {idle_reason(spec)}"
     worker, record = enter(worker, phase, why, now, status, process=None, held=False, failures=0)
     return worker, [record]
+
+
+def was_short(worker: Worker, spec: ServiceSpec, end: Instant) -> bool:
+    """The run that ended then was not stable."""
+    return worker.started is not None and end - worker.started < spec.restart.reset_after
 
 
 def idle_reason(spec: ServiceSpec) -> str:

@@ -21,7 +21,7 @@ What a worker waits for, phase by phase:
 from pidward.core import events as on
 from pidward.core.actions import Kill
 from pidward.core.lean import assert_never
-from pidward.core.model import Phase, Wanted, Worker, WorkerName
+from pidward.core.model import UNKNOWN_EXIT, ExitStatus, Phase, Wanted, Worker, WorkerName
 from pidward.core.restart import describe
 from pidward.core.signals import signal_name
 from pidward.core.spec import ServiceSpec, ServiceType, Tree
@@ -43,6 +43,7 @@ from pidward.core.transitions import (
     start_fresh,
     stop,
     stop_signals,
+    was_short,
 )
 from pidward.core.units import Instant, format_duration
 
@@ -79,7 +80,7 @@ def step(worker: Worker, spec: ServiceSpec, event: on.WorkerEvent, now: Instant,
         case on.SpawnFailed():
             return _spawn_failed(worker, spec, event, now, obstacle)
         case on.StartAsked():
-            return _start_asked(worker, event.by, now, obstacle)
+            return _start_asked(worker, spec, event, now, obstacle)
         case on.StopAsked():
             return _stop_asked(worker, spec, event, now)
         case on.RestartAsked():
@@ -136,19 +137,22 @@ def _spawn_failed(worker: Worker, spec: ServiceSpec, event: on.SpawnFailed, now:
     if not worker.spawning and not at_gate:
         return worker, []
     failures = max(1, worker.failures)
-    worker = worker._replace(spawning=False, process=None, last_exit=None, failures=failures, fault=event.message)
+    scheduled = spec.schedule is not None
+    worker = worker._replace(
+        spawning=False, process=None, last_exit=None, failures=failures, fault=event.message, scheduled=scheduled
+    )
     return ended(worker, spec, now, obstacle)
 
 
 def _exited(worker: Worker, spec: ServiceSpec, event: on.Exited, now: Instant, obstacle: str) -> Step:
     if worker.process is None or worker.process != event.process:
         return worker, []
-    worker = worker._replace(last_exit=event.status)
+    before, worker = worker, worker._replace(last_exit=event.status)
     if not worker.fault:  # else its failures were counted when it failed
         worker = worker._replace(failures=_failures(worker, spec, now))
     if _is_forking(worker, spec) and event.status.code == 0:
         if event.left_behind:
-            return _forked(worker, spec, now)
+            return _forked(worker._replace(last_exit=before.last_exit), event.status, spec, now)
         worker = worker._replace(fault="its first process ended and left no other")
     if not event.left_behind or spec.stop.tree is Tree.LEAVE:
         return ended(worker, spec, now, obstacle)
@@ -164,24 +168,25 @@ def _is_forking(worker: Worker, spec: ServiceSpec) -> bool:
     return spec.type is ServiceType.FORKING and not worker.daemon and worker.phase in _SERVING | {Phase.STARTING}
 
 
-def _forked(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
+def _forked(worker: Worker, status: ExitStatus, spec: ServiceSpec, now: Instant) -> Step:
+    """The end of its first process is no end of the worker."""
     until = worker.until or Instant(now + fork_timeout(spec))
     reason = "its first process ended, as it should; its main process is not known yet"
-    worker, record = enter(worker, Phase.RUNNING, reason, now, worker.last_exit, process=None, until=until)
+    worker, record = enter(worker, Phase.RUNNING, reason, now, status, process=None, until=until)
     return worker, [record]
 
 
 def _failures(worker: Worker, spec: ServiceSpec, now: Instant) -> int:
     """Ends in a row without a stable run, if it were to end now."""
-    stable = worker.started is not None and now - worker.started >= spec.restart.reset_after
-    return 0 if stable else worker.failures
+    return worker.failures if worker.started is None or was_short(worker, spec, now) else 0
 
 
 def _tree_emptied(worker: Worker, spec: ServiceSpec, now: Instant, obstacle: str) -> Step:
     if worker.process is not None or worker.spawning:
         return worker, []
     if worker.phase is Phase.RUNNING:
-        worker = worker._replace(fault="it ended before its main process was known", failures=max(1, worker.failures))
+        fault = "it ended before its main process was known"
+        worker = worker._replace(last_exit=UNKNOWN_EXIT, fault=fault, failures=max(1, worker.failures))
     elif worker.phase not in (Phase.STOPPING, Phase.KILLING):
         return worker, []
     return ended(worker, spec, now, obstacle)
@@ -281,11 +286,14 @@ def _has_run(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
 # --- wishes
 
 
-def _start_asked(worker: Worker, by: str, now: Instant, obstacle: str) -> Step:
+def _start_asked(worker: Worker, spec: ServiceSpec, event: on.StartAsked, now: Instant, obstacle: str) -> Step:
     if not worker.phase.has_process:
-        return start_fresh(worker, f"started by {by}", now, obstacle)
+        reason = f"started by {event.by}"
+        if event.on_demand and was_short(worker, spec, worker.since):
+            return start_again(worker, spec.restart.burst, reason, now, obstacle)
+        return start_fresh(worker, reason, now, obstacle)
     if worker.phase in (Phase.STOPPING, Phase.KILLING):
-        return _come_back(worker, by, now)
+        return _come_back(worker, event.by, now)
     return worker, []
 
 

@@ -89,10 +89,10 @@ class Listener:
         """The descriptor; it stays ours."""
         return self._socket.fileno()
 
-    def adjust(self, spec: SocketSpec) -> None:
-        """Take over what can be changed while it is bound: backlog and mode. Raises OSError."""
+    def adjust(self, spec: SocketSpec, owner: Owner = Owner()) -> None:  # noqa: B008 - immutable
+        """Take over what can be changed while it is bound: backlog, mode and owner. Raises OSError."""
         if self._path:
-            self._give(spec.mode, Owner())
+            self._give(spec.mode, owner)
         if spec.kind in _STREAMS:
             self._socket.listen(spec.backlog)  # on one that listens already this sets the backlog anew
 

@@ -20,7 +20,7 @@ from pidward.kernel.spawn import Spawner
 from pidward.kernel.wait import reap
 from pidward.runtime.trees import Birth, Trees
 
-_NAME = re.compile(r"pidward-lib\.([1-9][0-9]*)\.([1-9][0-9]*)-[0-9a-f]{8}")
+_NAME = re.compile(r"pidward-lib\.([1-9][0-9]*)\.([1-9][0-9]*)-([0-9a-f]+)")
 _T = TypeVar("_T")
 
 
@@ -34,7 +34,7 @@ class Home:
         place = locate()
         _sweep(place)
         # The owner's identity is the name, so that who comes later can prove whether it lives.
-        self._trees = Trees(f"lib.{owner.pid}.{owner.inode}", "/", place, subreaper=False)
+        self._trees = Trees(f"lib.{owner.pid}.{owner.inode}", None, place, subreaper=False)
         with closing(Spawner()) as spawner:
             self.into_cgroup = not self._trees.kills_at_birth(spawner)
         self._numbers = count(1)
@@ -116,9 +116,10 @@ def _sweep(place: Located) -> None:
         names = os.listdir(place.path)
     except OSError:
         return
+    ours = f"{os.stat('/proc/self/ns/pid').st_ino:x}"
     for name in names:
         found = _NAME.fullmatch(name)
-        if found is None:
+        if found is None or found[3] != ours:  # a number of another pid namespace says nothing here
             continue
         with suppress(KernelError):  # it lives, perhaps, or the directory is not ours to remove
             try:

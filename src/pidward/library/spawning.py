@@ -36,8 +36,10 @@ class SpawnError(KernelError):
 
     because = "the system refused"
 
-    def __init__(self, program: str, failure: Failure) -> None:
+    def __init__(self, program: str, failure: Failure, cwd: bytes | None = None) -> None:
         why = os.strerror(failure.errno).lower()
+        if failure.stage == "cwd" and cwd is not None:
+            why = f"{os.fsdecode(cwd)}: {why}"
         if failure.stage == "exec" and failure.errno == errno.ENOENT and "/" not in program:
             why = "not found on PATH"
         doing = "execute" if failure.stage == "exec" else "start"
@@ -89,11 +91,13 @@ def spawn(
 
     Raises:
         SpawnError: it could not be started; says at which stage and why.
-        ValueError: an argument that no system could carry out, as an unknown user or limit or a NUL byte.
+        ValueError: an argument that no system could carry out, as an unknown user or limit, a nice of 99 or a NUL byte.
 
     Kernel: clone3 and cgroup.kill (5.14) where the native part is built; else posix_spawn, about 10 ms a start.
     """
     words = _words(command)
+    _check_range("nice", nice, -20, 19)
+    _check_range("oom_score_adj", oom_score_adj, -1000, 1000)
     plan = _plan(
         words, cwd, _own_environment() if env is None else env, umask, _limits(limits or {}), _ids(user, group, groups)
     )._replace(nice=nice, oom_score_adj=oom_score_adj, descriptors=_descriptors(descriptors or {}))
@@ -131,14 +135,14 @@ def _settle(plan: Plan, program: str) -> _Born:
         with closing(Spawner(into_cgroup=ours.into_cgroup)) as spawner:
             (result,) = spawner.spawn([spawner.prepare(placed)])
         if isinstance(result, Failure):
-            raise SpawnError(program, result)
-        return _executed(result, program)
+            raise SpawnError(program, result, plan.cwd)
+        return _executed(result, program, plan.cwd)
 
     started, tree = ours.settle(start)
     return _Born(started.pidfd, started.invocation, tree)
 
 
-def _executed(started: Started, program: str) -> Started:
+def _executed(started: Started, program: str, cwd: bytes | None) -> Started:
     """Wait until the program runs, where the spawner did not: at a gate, some milliseconds."""
     if started.gate is None:
         return started
@@ -151,8 +155,14 @@ def _executed(started: Started, program: str) -> Started:
         with started.pidfd as process:
             wait_exit(process)
             reap(process)
-        raise SpawnError(program, result)
+        raise SpawnError(program, result, cwd)
     return started
+
+
+def _check_range(name: str, value: int | None, lowest: int, highest: int) -> None:
+    """The kernel takes the nearest nice value that there is, without a word."""
+    if value is not None and not lowest <= value <= highest:
+        raise ValueError(f"{name}: expected a number from {lowest} to {highest}, got {value}")
 
 
 def _words(command: Command) -> list[str]:

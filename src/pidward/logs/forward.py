@@ -34,20 +34,28 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 _TOO_LARGE = (errno.EMSGSIZE, errno.ENOBUFS)
 
 
+def place_of(kind: str) -> str:
+    """Where a service listens."""
+    return os.environ.get(f"PIDWARD_{kind.upper()}_SOCKET") or PLACES[kind]
+
+
 class Outlet:
     """The way to one service, for all streams.
 
     lost: lines of streams that were given up, until somebody tells of them and clears this.
+    trouble: why the service cannot be reached; empty when it can. Looked at once at the beginning, then with each line.
     """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._path = os.environ.get(f"PIDWARD_{kind.upper()}_SOCKET") or PLACES[kind]
+        self._path = place_of(kind)
         self._socket: _socket.socket | None = None
         self._retry_at = 0.0
         self._queue: deque[tuple[str, bytes]] = deque()
         self._queued = 0
         self.lost: dict[str, int] = {}
+        self.trouble = ""
+        self._is_connected()
 
     def send(self, stream: str, message: bytes) -> None:
         """Send now, or later, or never."""
@@ -96,10 +104,12 @@ class Outlet:
             new = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
             try:
                 new.connect(self._path)
-            except OSError:
+            except OSError as error:
                 new.close()
+                why = os.strerror(error.errno or 0)
+                self.trouble = f"{self.kind} cannot be reached at {self._path}: {why}; the log files have all lines."
             else:
-                self._socket = new
+                self._socket, self.trouble = new, ""
         return self._socket is not None
 
     def _send(self, message: bytes) -> None:
@@ -188,6 +198,11 @@ class Outlets:
     def are_busy(self) -> bool:
         """Look again in a while, whatever the descriptors say."""
         return any(outlet.waits or outlet.lost for outlet in self._all.values())
+
+    @property
+    def trouble(self) -> str:
+        """Which of them cannot be reached, and why; empty when all can."""
+        return " ".join(outlet.trouble for outlet in self._all.values() if outlet.trouble)
 
     def go_on(self, polls: "Sequence[select.poll]") -> "list[tuple[str, str, int]]":
         """Send what is taken, have polls wait for more; tells (stream, service, lines) that were lost, now and then."""

@@ -329,6 +329,7 @@ class Pump:
         if self._outlets:
             for lost in self._outlets.go_on((self._asleep, self._ticking)):
                 self._send("lost", *lost)
+            self._trouble("forward", self._outlets.trouble)
         if self._age_every and time.monotonic() >= self._age_at:
             self._age_at = time.monotonic() + self._age_every
             self._expire()

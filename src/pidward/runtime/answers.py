@@ -3,16 +3,16 @@
 from collections.abc import Callable, Sequence
 
 from pidward.core import events as on
-from pidward.core.change import Change, compare
+from pidward.core.change import compare
 from pidward.core.health import Health, judge_health
 from pidward.core.model import EventRow, ProcessId, Wanted, Worker, WorkerName
 from pidward.core.signals import signal_name
 from pidward.core.spec import Configuration
 from pidward.kernel.errors import Gone
 from pidward.kernel.pidfd import Pidfd
-from pidward.runtime.desk import About, Member, NoProcess, NotReloadable, UnknownTarget
+from pidward.runtime.desk import About, Member, NoProcess, NotReloadable, Plan, Told, UnknownTarget
 from pidward.runtime.loop import Loop
-from pidward.runtime.reloading import reload_worker
+from pidward.runtime.reloading import reload_all
 from pidward.runtime.supervise import Supervision
 from pidward.store.store import Store
 
@@ -65,9 +65,9 @@ class Answers:
         return UnknownTarget(target, difflib.get_close_matches(target, known, n=2))
 
     def without_workers(self, targets: Sequence[str]) -> list[str]:
-        """The services among the targets, or with none among all, that are configured with ``workers = 0``."""
+        """The services among the targets, or with none among all, that are to have no workers."""
         services = self._core.configuration.services
-        return [s.name for s in services if s.workers == 0 and (not targets or s.name in targets)]
+        return [s.name for s in services if not self._core.scale(s.name) and (not targets or s.name in targets)]
 
     def worker(self, name: WorkerName) -> Worker | None:
         """The worker's state; None when it was removed from the configuration."""
@@ -123,24 +123,24 @@ class Answers:
         self._store.flush(timeout=1.0)
         self._supervision.feed(on.ScaleAsked(service, workers, by))
 
-    def reload_workers(self, names: Sequence[WorkerName], by: str) -> list[tuple[WorkerName, ProcessId]]:
+    def reload_workers(self, names: Sequence[WorkerName], by: str, done: Callable[[list[Told]], None]) -> None:
         """Send the signal, or run the command, that makes their programs read their configuration again."""
         for name in names:
             policy = self._core.spec(name).reload
             if policy.signal is None and not policy.command:
                 raise NotReloadable(f"{name.service} cannot be told to reload; set service.{name.service}.reload")
-        told = []
-        for name in names:
-            seat = self._supervision.seat(name)
-            if seat is not None and seat.pidfd is not None:
-                process = seat.pidfd.id
-                reload_worker(self._supervision.attendants.surroundings, name, by)
-                told.append((name, process))
-        return told
+        reload_all(self._supervision.attendants.surroundings, names, by, done)
 
-    def plan(self) -> list[Change]:
+    def plan(self) -> Plan:
         """Compare the file with what is in force."""
-        return compare(self._core.configuration, self._read_configuration())
+        old, new = self._core.configuration, self._read_configuration()
+        return Plan(compare(old, new), [*_not_now(old, new), *self._scaled(old, new)])
+
+    def _scaled(self, old: Configuration, new: Configuration) -> list[str]:
+        """Services whose number of workers is an operator's, and stays so: the file says the same as before."""
+        before = {s.name: s.workers for s in old.services}
+        same = [(s, self._core.scale(s.name)) for s in new.services if before.get(s.name) == s.workers]
+        return [f"{s.name}: stays scaled to {now}; the file says {s.workers}" for s, now in same if now != s.workers]
 
     def status_text(self, name: WorkerName) -> str:
         """What the worker's program says of itself."""
@@ -177,12 +177,16 @@ class Answers:
 
     def reload(self, by: str) -> str:
         """Read the configuration again and change what changed; returns what was done, in sentences."""
-        new = self._read_configuration()
+        try:
+            new = self._read_configuration()
+        except Exception as error:
+            problems = str(error).splitlines() or [type(error).__name__]
+            more = f" (and {len(problems) - 1} more; see `pidward check`)" if len(problems) > 1 else ""
+            self._supervision.note("supervisor", None, f"{by}: the configuration was not changed: {problems[0]}{more}")
+            raise
         old = self._core.configuration
         self._supervision.reconfigure(new, f"a reload ({by})")
-        said = [str(change) for change in compare(old, new)]
-        if new.settings != old.settings:
-            said.append("[pidward]: takes effect when pidward is started the next time")
+        said = [*map(str, compare(old, new)), *_not_now(old, new)]
         summary = "; ".join(said) or "nothing changed"
         self._supervision.note("supervisor", None, f"configuration read again by {by}: {summary}")
         return summary
@@ -197,3 +201,8 @@ class Answers:
             self._version, self._process, self._instance, self._config, self._loop.now() - self._started,
             tuple(self._trouble()), self._state_dir,
         )  # fmt: skip
+
+
+def _not_now(old: Configuration, new: Configuration) -> list[str]:
+    """What a reload leaves as it is."""
+    return ["[pidward]: takes effect when pidward is started the next time"] if new.settings != old.settings else []

@@ -10,7 +10,7 @@ from pidward.core.health import Health
 from pidward.core.lean import NamedTuple, Protocol
 from pidward.core.model import EventRow, ProcessId, Worker, WorkerName
 
-__all__ = ["About", "Desk", "EventRow", "Member", "NoProcess", "NotReloadable", "UnknownTarget"]
+__all__ = ["About", "Desk", "EventRow", "Member", "NoProcess", "NotReloadable", "Plan", "Told", "UnknownTarget"]
 
 
 class UnknownTarget(Exception):
@@ -42,6 +42,21 @@ class About(NamedTuple):
     state_dir: str = ""  # where the record, the spools and the logs are
 
 
+class Plan(NamedTuple):
+    """What a reload would do. ``notes``: what differs from the file, and would stay so."""
+
+    changes: list[Change]
+    notes: list[str]
+
+
+class Told(NamedTuple):
+    """A process that was to read its own configuration again. ``failure``: why it could not be told; empty: it was."""
+
+    worker: WorkerName
+    process: ProcessId
+    failure: str = ""
+
+
 class Member(NamedTuple):
     """One process of a worker.
 
@@ -67,7 +82,7 @@ class Desk(Protocol):
         """Turn "web", "web/2" or nothing (all) into workers, in order of the file. Raises UnknownTarget."""
 
     def without_workers(self, targets: Sequence[str]) -> list[str]:
-        """The services among the targets, or with none among all, that are configured with ``workers = 0``."""
+        """The services among the targets, or with none among all, that are to have no workers."""
 
     def worker(self, name: WorkerName) -> Worker | None:
         """The worker's state; None when it was removed from the configuration."""
@@ -90,14 +105,14 @@ class Desk(Protocol):
     def scale(self, service: str, workers: int, by: str) -> None:
         """Have so many workers of a service. Remembered. Raises UnknownTarget; ValueError for an impossible number."""
 
-    def reload_workers(self, names: Sequence[WorkerName], by: str) -> list[tuple[WorkerName, ProcessId]]:
+    def reload_workers(self, names: Sequence[WorkerName], by: str, done: Callable[[list[Told]], None]) -> None:
         """Tell those that run to read their own configuration again, by their service's ``reload``.
 
-        Returns:
-            whom it was told. Raises NotReloadable when a service has no such key; then nobody was told.
+        Calls ``done`` once, when all have been told and the commands for it have ended, perhaps from within this call.
+        Raises NotReloadable when a service has no such key; then nobody was told.
         """
 
-    def plan(self) -> list[Change]:
+    def plan(self) -> Plan:
         """Read the configuration and tell what ``reload`` would change. Raises as ``reload`` does."""
 
     @property

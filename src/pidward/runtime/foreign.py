@@ -36,6 +36,8 @@ def open_process(target: str) -> Pidfd:
     if ":" in target:
         meant = ProcessId.parse(target)
         return Pidfd.open(meant.pid, meant.inode)
+    if not is_process(target):
+        raise ValueError(f"expected PID or PID:INODE, got {target!r}")
     number = int(target)
     if not 1 <= number < 2**31:
         raise ValueError(f"no process can have the number {target}")

@@ -30,8 +30,11 @@ class Doctor:
             self._unsubscribe = self._supervision.subscribe(self._happened)
 
     def health(self) -> Health:
-        """All workers."""
-        return judge_health(self._supervision.core.workers.values(), self._unstarted)
+        """All workers. Nobody is ready for more while everything goes down."""
+        health = judge_health(self._supervision.core.workers.values(), self._unstarted)
+        if self._supervision.core.ending:
+            return health._replace(ready=False, reasons=("pidward is stopping everything", *health.reasons))
+        return health
 
     def _happened(self, row: EventRow) -> None:
         if row.kind != "transition":

@@ -1,9 +1,11 @@
 """What signals to the supervisor mean, and the deaths of those whom nobody else waits for."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from pidward.core.events import ShutdownAsked
 from pidward.core.signals import SIGCHLD, SIGHUP, SIGINT, SIGRTMAX, SIGTERM, parse_signal, signal_name
+from pidward.kernel.errors import Unsupported
 from pidward.kernel.signals import SignalFd
 from pidward.kernel.tree import become_subreaper
 from pidward.runtime.answers import Answers
@@ -44,7 +46,8 @@ class Ears:
     def inherit_orphans(self) -> None:
         """Descendants of workers that lose their parent become our children, and are reaped; harmless when they are."""
         if self._orphans_watch is None:
-            become_subreaper()
+            with suppress(Unsupported):  # as process 1 we are their parent all the same
+                become_subreaper()
             self._orphans_watch = self._loop.watch(self._deaths, READ, self._somebody_died)
 
     def close(self) -> None:
@@ -74,7 +77,8 @@ class Ears:
         try:
             self._announce(self._answers.reload(by))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a file must not end the supervisor
-            self._announce(f"{by}: the configuration was not changed: {error}")
+            for line in str(error).splitlines()[1:]:  # the first one is an event, and was told as such
+                self._announce(line)
 
     def _somebody_died(self, _events: int) -> None:
         self._deaths.read()

@@ -75,6 +75,10 @@ def clear_leftovers(
     for name, group in trees.earlier():
         if name in adopted:
             continue
+        if _holds_strangers(group):
+            why = "holds processes of another pid namespace, which are nobody's of ours; it is left alone"
+            yield Leftover(None, f"{group.path} {why}")
+            continue
         if name.service not in spared and group.is_populated():
             who = f"{group.path}: processes that an earlier supervisor left there"
             worker = WorkerName(name.service.rpartition(":")[2], name.number)  # a command's tree: whose it was
@@ -170,6 +174,11 @@ def _end(tree: _Tree, deadline: Instant) -> bool:
             except KernelError:
                 continue
     return True
+
+
+def _holds_strangers(group: _Tree) -> bool:
+    """The kernel writes 0 for a process that has no number here."""
+    return 0 in group.processes()
 
 
 def _ended(ended: bool, who: str) -> str:

@@ -39,6 +39,10 @@ class CannotStart(Exception):
     """The supervisor cannot begin; the message says what, why and what to do."""
 
 
+class Occupied(CannotStart):
+    """Its directories belong to another supervisor, which runs."""
+
+
 class Closable(Protocol):
     """Something that is opened for the supervisor's lifetime."""
 
@@ -221,7 +225,7 @@ def _serve_health(loop: Loop, where: str, doctor: Doctor) -> Closable:
         return HealthServer(loop, address_of(where), doctor.health)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise CannotStart(f"cannot answer about health at {where}: {why}; check pidward.health") from None
+        raise CannotStart(f"cannot answer about health at {where}: {why}; choose another for `health`") from None
 
 
 def _announce(row: EventRow, announce: Callable[[str], None]) -> None:
@@ -238,8 +242,17 @@ def _make_private(directory: str) -> None:
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         found = os.lstat(directory)
+        if found.st_uid == os.geteuid() and found.st_mode & 0o022 and not os.listdir(directory):
+            # An empty directory of ours that is open to all, as a fresh tmpfs of a container is. Not through a link.
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            os.fchmod(fd, 0o700)
+            os.close(fd)
+            found = os.lstat(directory)
     except OSError as error:
-        raise CannotStart(f"cannot make {directory}: {error.strerror}; choose another place in [pidward]") from None
+        raise CannotStart(
+            f"cannot make {directory}: {error.strerror}; set runtime_dir and state_dir in [pidward], "
+            f"or XDG_RUNTIME_DIR and XDG_STATE_HOME"
+        ) from None
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise CannotStart(f"{directory} belongs to uid {found.st_uid} with mode {found.st_mode & 0o7777:o}; it must be "
                           f"yours and writable by nobody else")  # fmt: skip
@@ -254,9 +267,10 @@ def _lock(options: Options, stack: ExitStack) -> None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CannotStart(
+            said = f"-c {options.config_path} " if options.config_path else ""  # it may name directories of its own
+            raise Occupied(
                 f"a supervisor of instance {options.instance!r} is running already ({path} is locked); "
-                f"speak to it with `pidward status`, or start another with --instance NAME"
+                f"speak to it with `pidward {said}status`, or start another with --instance NAME"
             ) from None
 
 

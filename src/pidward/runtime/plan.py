@@ -21,6 +21,8 @@ NOT_INHERITED = frozenset({
 })  # fmt: skip
 """Said to pidward by its own supervisor, and a lie when a worker hears it."""
 
+_NOT_PASSED_ON = NOT_INHERITED | {"OLDPWD", "PWD"}  # where somebody stood who started pidward
+
 FIRST_LISTENED = 3
 """Where the descriptors of LISTEN_FDS begin, as everywhere."""
 
@@ -139,9 +141,11 @@ def _environment(
 ) -> dict[str, str]:
     env: dict[str, str] = {}
     if not execution.clear_env:
-        env = {k: v for k, v in inherited.items() if k not in NOT_INHERITED}
+        env = {k: v for k, v in inherited.items() if k not in _NOT_PASSED_ON}
     if user is not None:
         env |= {"HOME": user.home, "USER": user.name, "LOGNAME": user.name, "SHELL": user.shell}
+    if execution.working_dir is not None:
+        env["PWD"] = expand(execution.working_dir, name.number)
     env.setdefault("PATH", os.defpath)
     env |= {key: expand(value, name.number) for key, value in execution.env}
     return env | {

@@ -1,37 +1,63 @@
-"""Having a worker's program read its own configuration again, as ``service.NAME.reload`` says."""
+"""Having workers' programs read their own configuration again, as ``service.NAME.reload`` says."""
+
+from collections.abc import Callable, Sequence
 
 from pidward.core.model import WorkerName
 from pidward.core.signals import signal_name
 from pidward.core.units import Seconds
-from pidward.kernel.errors import Gone
+from pidward.kernel.errors import KernelError
+from pidward.kernel.pidfd import Pidfd
 from pidward.runtime.attendant import Surroundings
-from pidward.runtime.desk import NoProcess
+from pidward.runtime.desk import Told
 
 PATIENCE = Seconds(60.0)
 """For a command; then it is killed with all that it started."""
 
 
-def reload_worker(surroundings: Surroundings, name: WorkerName, by: str) -> None:
-    """Send the signal now, or start the command, whose end is noted as an event.
+def reload_all(
+    surroundings: Surroundings, names: Sequence[WorkerName], by: str, done: Callable[[list[Told]], None]
+) -> None:
+    """Send the signals and start the commands; each is noted as an event.
 
-    Raises:
-        NoProcess: nobody is there to tell.
-        KernelError: the signal was refused.
+    Args:
+        surroundings: of the supervisor.
+        names: those of them that have a process are told.
+        by: who asked.
+        done: called once, in their order, when all commands have ended; without any from within this call.
     """
-    seat, spec = surroundings.seat(name), surroundings.spec(name)
-    if seat is None or seat.pidfd is None:
-        raise NoProcess(f"{name} has no process to tell")
-    process, policy = seat.pidfd.id, spec.reload
-    if policy.command:
+    running = {}
+    for name in names:
+        seat = surroundings.seat(name)
+        if seat is not None and seat.pidfd is not None:
+            running[name] = seat.pidfd
+    told: dict[WorkerName, Told] = {}
+
+    def heard(one: Told, how: str) -> None:
+        what = "could not be told to reload" if one.failure else "was told to reload"
+        surroundings.note("reload", one.worker, f"{one.worker} ({one.process}) {what} by {by}: {how}")
+        told[one.worker] = one
+        if len(told) == len(running):
+            done([told[name] for name in running])
+
+    if not running:
+        done([])
+    for name, process in running.items():
+        _tell(surroundings, name, process, heard)
+
+
+def _tell(surroundings: Surroundings, name: WorkerName, pidfd: Pidfd, heard: Callable[[Told, str], None]) -> None:
+    process, spec = pidfd.id, surroundings.spec(name)
+    if spec.reload.command:
         from pidward.runtime.commands import Outcome, run_command  # noqa: PLC0415 - few services name a command
 
         def ended(outcome: Outcome) -> None:
-            what = "was told to reload" if outcome.is_success else "could not be told to reload"
-            surroundings.note("reload", name, f"{name} ({process}) {what} by {by}: {outcome.text}")
+            heard(Told(name, process, "" if outcome.is_success else outcome.text), outcome.text)
 
-        run_command(surroundings, name, spec, policy.command, PATIENCE, ended, purpose="+reload")
+        run_command(surroundings, name, spec, spec.reload.command, PATIENCE, ended, purpose="+reload")
         return
-    assert policy.signal is not None
-    if not seat.pidfd.signal(policy.signal):
-        raise Gone(f"{name} ({process}) has ended already")
-    surroundings.note("reload", name, f"{name} ({process}) was told to reload by {by}: {signal_name(policy.signal)}")
+    assert spec.reload.signal is not None
+    try:
+        failure = "" if pidfd.signal(spec.reload.signal) else "it has ended already"
+    except KernelError as error:
+        failure = str(error)
+    heard(Told(name, process, failure), failure or signal_name(spec.reload.signal))

@@ -5,6 +5,7 @@ A client that connects while a worker is being replaced waits in the socket's qu
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 from pidward.core.actions import Record
 from pidward.core.events import Demanded
@@ -48,9 +49,9 @@ class Sockets:
                 self._surroundings.note("sockets", None, f"{service.name}: {error}")
         for service in configuration.services:
             if service.on_demand:
-                bound = [self._bound[_key(s)] for s in service.execution.sockets if _key(s) in self._bound]
+                doors = partial(self._doors, service)
                 known = waiting.get(service.name, set())
-                self._on_demand[service.name] = _Doorkeeper(self._surroundings, service.name, bound, known)
+                self._on_demand[service.name] = _Doorkeeper(self._surroundings, service.name, doors, known)
 
     def equip(self, name: WorkerName, spec: ServiceSpec) -> Equipment:
         """The sockets of its service, in the order of the configuration."""
@@ -72,28 +73,34 @@ class Sockets:
     def _bind(self, spec: SocketSpec, service: ServiceSpec) -> Listener:
         """The bound socket of a spec, bound now if need be. Raises PlanError."""
         held = self._bound.get(_key(spec))
+        spec = _owned(spec, service)
+        if held is not None and held[1] == spec:
+            return held[0]
         try:
-            if held is not None and held[1] == spec:
-                return held[0]
+            owner = _owner(spec, service)
             if held is not None:
                 listener = held[0]
-                listener.adjust(spec)
+                listener.adjust(spec, Owner(os.geteuid(), os.getegid()) if owner == Owner() else owner)
             else:
-                listener = self._taken_back(spec, service) or Listener(spec, _owner(spec, service))
+                listener = self._taken_back(spec, service, owner) or Listener(spec, owner)
         except OSError as error:
             raise PlanError(_why_not(spec, service, error)) from None
         self._bound[_key(spec)] = listener, spec
         return listener
 
-    def _taken_back(self, spec: SocketSpec, service: ServiceSpec) -> Listener | None:
+    def _taken_back(self, spec: SocketSpec, service: ServiceSpec, owner: Owner) -> Listener | None:
         """The socket that workers of an earlier supervisor hold: nobody who waits in its queue is refused."""
         for process in self._surroundings.survivors(service.name):
             listener = Listener.held_by(process, spec)
             if listener is not None:
                 self._surroundings.note("sockets", None, f"{show(spec)}: taken back from {process.id}")
-                listener.adjust(spec)
+                listener.adjust(spec, owner)
                 return listener
         return None
+
+    def _doors(self, service: ServiceSpec) -> list[tuple[Listener, SocketSpec]]:
+        """Those of its sockets that are bound by now."""
+        return [self._bound[_key(s)] for s in service.execution.sockets if _key(s) in self._bound]
 
     def _leave_doors(self) -> dict[str, set[WorkerName]]:
         """Dismiss the doorkeepers; who of each service waits for a connection."""
@@ -112,10 +119,10 @@ class _Doorkeeper:
         self,
         surroundings: Surroundings,
         service: str,
-        bound: list[tuple[Listener, SocketSpec]],
+        doors: Callable[[], list[tuple[Listener, SocketSpec]]],
         waiting: set[WorkerName],
     ) -> None:
-        self._surroundings, self._service, self._bound, self.waiting = surroundings, service, bound, waiting
+        self._surroundings, self._service, self._doors, self.waiting = surroundings, service, doors, waiting
         self._watches: list[Watch] = []
         self._knocked = Instant(0.0)
         self._timer: Timer | None = None
@@ -144,7 +151,7 @@ class _Doorkeeper:
         elif loop.now() < soonest:
             self._timer = loop.call_at(soonest, self._look_again)
         else:
-            for listener, spec in self._bound:
+            for listener, spec in self._doors():
                 self._watches.append(loop.watch(listener, READ, self._knocker(spec)))
 
     def _look_again(self) -> None:
@@ -172,12 +179,14 @@ def _key(spec: SocketSpec) -> _Key:
     return spec.kind, spec.address, spec.port
 
 
-def _owner(spec: SocketSpec, service: ServiceSpec) -> Owner:
-    """Whom the path belongs to: as the socket says, else the service's own user and group."""
+def _owned(spec: SocketSpec, service: ServiceSpec) -> SocketSpec:
+    """Say whom the path belongs to: as the socket says, else to the service's own user and group."""
     execution = service.execution
-    ids = ids_of(service._replace(execution=execution._replace(
-        user=spec.user or execution.user, group=spec.group or (None if spec.user else execution.group),
-    )))  # fmt: skip
+    return spec._replace(user=spec.user or execution.user, group=spec.group or (None if spec.user else execution.group))
+
+
+def _owner(spec: SocketSpec, service: ServiceSpec) -> Owner:
+    ids = ids_of(service._replace(execution=service.execution._replace(user=spec.user, group=spec.group)))
     return Owner() if ids is None else Owner(ids.uid, ids.gid)
 
 

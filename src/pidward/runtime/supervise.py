@@ -15,7 +15,8 @@ from types import MethodType
 from pidward.core import actions as do
 from pidward.core import events as on
 from pidward.core.adoption import Legacy, Life, fingerprint, life_of, tag_of
-from pidward.core.model import EventRow, ExitStatus, Phase, Worker, WorkerName
+from pidward.core.lean import NamedTuple
+from pidward.core.model import EventRow, ExitStatus, Phase, ProcessId, Worker, WorkerName
 from pidward.core.signals import SIGKILL, signal_name
 from pidward.core.spec import Configuration, LogMode, Resources, ServiceSpec
 from pidward.core.supervisor import Supervisor as Core
@@ -60,6 +61,16 @@ _AWAITS_EMPTY = (Phase.RUNNING, Phase.STOPPING, Phase.KILLING)
 """When the main process has ended: RUNNING is a daemon whose main process is not known yet."""
 
 
+class _Untold(NamedTuple):
+    """A note that came after transitions which are not told yet."""
+
+    kind: str
+    worker: str
+    text: str
+    data: dict[str, object]
+    at: Instant
+
+
 class Supervision:
     """Connects the core to the kernel, the store and the pump."""
 
@@ -85,7 +96,8 @@ class Supervision:
         self._gates: list[Seat] = []
         self._recorded_later: deque[tuple[int, Instant, list[tuple[Seat, Gate]]]] = deque()
         self._dead: list[tuple[Watch, Pidfd]] = []
-        self._untold: list[tuple[do.Record, Instant, Tree | None, Life | None]] = []
+        self._former: set[ProcessId] = set()  # main processes of before that live, to be reaped
+        self._untold: list[tuple[do.Record, Instant, Tree | None, Life | None] | _Untold] = []
         self._survivors: dict[WorkerName, Survivor] = {}
         self._can_tag = True
         self._fingerprints: dict[str, tuple[ServiceSpec, str]] = {}
@@ -204,7 +216,11 @@ class Supervision:
         """Queue this turn's transitions for the store, and tell subscribers, in the order in which they happened."""
         untold, self._untold = self._untold, []
         to_wall = wall() - self._loop.now()  # an event bears the time at which it happened, not at which it is told
-        for record, at, tree, life in untold:
+        for one in untold:
+            if isinstance(one, _Untold):
+                self._publish(self._store.note(one.kind, one.worker, one.text, one.data, to_wall + one.at))
+                continue
+            record, at, tree, life = one
             self._publish(self._store.record(record, to_wall + at, at, self._trees.label(tree), life))
             if record.after is None:
                 self._store.forget(record.worker)
@@ -512,7 +528,16 @@ class Supervision:
         """The former main process may be a child of ours: it is reaped when it has ended, and tells nothing."""
         watch, former = seat.leave()
         watch.close()
-        last = self._loop.watch(former.fileno(), READ, lambda _events: self._dead.append((last, former)))
+        if former.id in self._former:  # it was the main process before, and another has been in between
+            former.close()
+            return
+
+        def ended(_events: int) -> None:
+            self._former.discard(former.id)
+            self._dead.append((last, former))
+
+        self._former.add(former.id)
+        last = self._loop.watch(former.fileno(), READ, ended)
 
     def succeed_by(self, successor: Successor) -> None:
         """Ask this before the end of a main process counts."""
@@ -521,8 +546,10 @@ class Supervision:
     def _look(self, seat: Seat, process: Pidfd) -> tuple[ExitStatus | None, bool]:
         """How the main process ended, None when it has not, and whether somebody of its tree lives."""
         if isinstance(seat.tree, Group):
-            with suppress(KernelError):  # what follows knows what to do about it
+            try:
                 return look_at_end(process, seat.tree)
+            except KernelError:
+                pass  # what follows knows what to do about it
         status = self._how_it_ended(process)
         return status, status is not None and self._is_populated(seat)
 
@@ -603,8 +630,11 @@ class Supervision:
         return self._core.workers.get(name)
 
     def note(self, kind: str, worker: WorkerName | None, text: str, **data: object) -> None:
-        """Remember, and tell subscribers, something that is no transition."""
-        self._publish(self._store.note(kind, str(worker or ""), text, data, wall()))
+        """Remember, and tell subscribers, something that is no transition; after the transitions before it."""
+        if self._untold:
+            self._untold.append(_Untold(kind, str(worker or ""), text, data, self._loop.now()))
+        else:
+            self._publish(self._store.note(kind, str(worker or ""), text, data, wall()))
 
     def subscribe(self, callback: Callable[[EventRow], None]) -> Callable[[], None]:
         """Call back after each new event, until the returned function is called."""

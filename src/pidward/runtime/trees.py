@@ -7,7 +7,6 @@ directory entered at the gate; or a walk over the descendants that the kernel ha
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from zlib import crc32
 
 from pidward.core.lean import TYPE_CHECKING, NamedTuple
 from pidward.core.model import ProcessId, WorkerName
@@ -15,7 +14,7 @@ from pidward.core.signals import SIGKILL
 from pidward.core.spec import Resources
 from pidward.core.units import Instant
 from pidward.kernel.cgroup import Group, GroupV1, Located
-from pidward.kernel.errors import KernelError
+from pidward.kernel.errors import KernelError, Unsupported
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import SHIM, Plan, Spawner, Started, native_is_built
 from pidward.kernel.tree import WalkedTree, become_subreaper
@@ -26,6 +25,7 @@ from pidward.runtime.seat import Seat, Tree
 if TYPE_CHECKING:
     from pidward.kernel.controllers import Controllers
 
+MAX_IDENTITY = 64
 LOOK_AGAIN = 0.02
 """Seconds between two looks at a dying tree where the kernel does not tell of its end."""
 _MARK = "mark:"
@@ -46,6 +46,31 @@ def _worker_of(directory: str) -> WorkerName | None:
     return WorkerName(service, int(number)) if number.isascii() and number.isdigit() else None
 
 
+def _identity(runtime_dir: str | None) -> str:
+    """What no other supervisor that lives has, and the next one of this runtime directory has again.
+
+    A cgroup hierarchy may be seen from several containers, whose runtime directories have the same path and whose
+    locks do not reach each other. Who took the same name would take the other's workers for leftovers of his own. So
+    the name is drawn by lot and kept in the runtime directory, and goes with the pid namespace, should a directory
+    have been copied. Without a runtime directory the instance's own name does it, within one pid namespace.
+    """
+    namespace = f"{os.stat('/proc/self/ns/pid').st_ino:x}"
+    if runtime_dir is None:
+        return namespace
+    path = os.path.join(runtime_dir, "identity")
+    try:
+        with open(path, encoding="ascii") as file:
+            drawn = file.read(MAX_IDENTITY)
+    except FileNotFoundError:
+        drawn = ""
+    if not drawn.isalnum():
+        drawn = os.urandom(8).hex()
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with open(fd, "w", encoding="ascii") as file:
+            file.write(drawn)
+    return f"{drawn}.{namespace}"
+
+
 class Birth(NamedTuple):
     """How a process of this tree must come to life."""
 
@@ -57,22 +82,23 @@ class Birth(NamedTuple):
 class Trees:
     """Makes, watches and removes the trees of all workers of one instance."""
 
-    def __init__(self, instance: str, runtime_dir: str, place: Located, *, subreaper: bool = True) -> None:
+    def __init__(self, instance: str, runtime_dir: str | None, place: Located, *, subreaper: bool = True) -> None:
         """Choose the rung.
 
         Args:
             instance: named in the directory, for people.
-            runtime_dir: told apart by its hash, so that two instances of one name in two places do not meet.
+            runtime_dir: holds what tells this instance from all others; see ``_identity``. None: its name does.
             place: what kernel.cgroup.locate found.
             subreaper: on the walking rung become the parent of descendants that lose theirs. False, for a program
                 whose children are not all ours: they are found by their mark, among all processes.
         """
         self._place, self._everywhere = place, not subreaper
-        self._base = f"pidward-{instance}-{crc32(os.path.realpath(runtime_dir).encode()):08x}"
+        self._base = f"pidward-{instance}-{_identity(runtime_dir)}"
         self._controllers: Controllers | None = None
         self._mains: set[int] = set()  # numbers of main processes that are not reaped
         if self.is_walking and subreaper:
-            become_subreaper()
+            with suppress(Unsupported):  # then daemons that lose their parent are found by their mark, or escape
+                become_subreaper()
 
     @property
     def is_walking(self) -> bool:
