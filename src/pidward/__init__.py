@@ -16,6 +16,9 @@ _ROOM_OF = {
     "Usage": "core.model", "Worker": "core.model", "WorkerName": "core.model", "Event": "library.supervisor",
     "KernelError": "kernel.errors", "Gone": "kernel.errors", "Recycled": "kernel.errors", "Denied": "kernel.errors",
     "NotLeader": "kernel.errors", "Unsupported": "kernel.errors", "Exhausted": "kernel.errors",
+    **dict.fromkeys(
+        ("Condition", "Dependency", "LogMode", "LogPolicy", "Probe", "ProbeKind", "RestartPolicy", "ServiceSpec",
+         "StopPolicy"), "core.spec"),
     "Foreign": "kernel.errors", "UnknownTarget": "runtime.desk", "NoProcess": "runtime.desk",
 }  # fmt: skip
 __all__ = ["__version__", *_ROOM_OF]  # noqa: PLE0604 - the names are strings; the stub lists them

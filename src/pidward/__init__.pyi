@@ -6,6 +6,15 @@ from pidward.core.model import Source as Source
 from pidward.core.model import Usage as Usage
 from pidward.core.model import Worker as Worker
 from pidward.core.model import WorkerName as WorkerName
+from pidward.core.spec import Condition as Condition
+from pidward.core.spec import Dependency as Dependency
+from pidward.core.spec import LogMode as LogMode
+from pidward.core.spec import LogPolicy as LogPolicy
+from pidward.core.spec import Probe as Probe
+from pidward.core.spec import ProbeKind as ProbeKind
+from pidward.core.spec import RestartPolicy as RestartPolicy
+from pidward.core.spec import ServiceSpec as ServiceSpec
+from pidward.core.spec import StopPolicy as StopPolicy
 from pidward.kernel.errors import Denied as Denied
 from pidward.kernel.errors import Exhausted as Exhausted
 from pidward.kernel.errors import Foreign as Foreign
@@ -36,4 +45,6 @@ __all__ = [
     "Exhausted", "Foreign", "Gone", "KernelError", "NotLeader", "Recycled", "Unsupported", "Ended", "Failed",
     "Process", "open_process", "service", "SpawnError", "spawn", "DEVNULL", "PIPE", "STDOUT", "Event",
     "Supervisor", "NoProcess", "UnknownTarget", "CannotStart",
+    "Condition", "Dependency", "LogMode", "LogPolicy", "Probe", "ProbeKind", "RestartPolicy", "ServiceSpec",
+    "StopPolicy",
 ]  # fmt: skip

@@ -239,3 +239,16 @@ def test_bash_completes_scenes_and_services_to_start(
 def test_names_for_completion_are_silent_without_a_supervisor(tmp_path: Path) -> None:
     ended = pidward("__complete", "--socket", str(tmp_path / "nothing"))
     assert ended == (0, "", "")
+
+
+def test_events_since_a_time(serve: Serve) -> None:
+    def prepare(desk: FakeDesk) -> None:
+        for number in range(5):
+            desk.happen("supervisor", "", f"event {number}")  # a second from one to the next, from 1.5e9 on
+
+    supervisor = serve(prepare)
+    shown = supervisor.run("events", "--since", "@1500000003").out
+    assert [line.split("  ")[-1] for line in shown.splitlines()] == ["event 3", "event 4"]
+    assert supervisor.run("events", "--since", "1h").out == ""
+    wrong = supervisor.run("events", "--since", "soonish")
+    assert (wrong.status, "cannot read the time 'soonish'" in wrong.err) == (2, True)

@@ -186,3 +186,21 @@ def test_a_stranger_is_waited_for() -> None:
             assert (await process.wait()).source is Source.WAITID
 
     asyncio.run(main())
+
+
+def test_what_was_read_before_a_timeout_or_a_cancel_is_not_lost() -> None:
+    async def main() -> None:
+        script = ["sh", "-c", "echo out; echo err >&2; read line; echo $line; sleep 1000"]
+        async with await aio.spawn(script, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+            for _ in range(2):
+                with pytest.raises(TimeoutError):
+                    await process.communicate(b"more\n", timeout=0.3)
+            waiting = asyncio.ensure_future(process.communicate())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            process.signal("KILL", tree=True)
+            assert await process.communicate(timeout=20) == (b"out\nmore\n", b"err\n")
+
+    asyncio.run(main())

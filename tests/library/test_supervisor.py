@@ -1,8 +1,11 @@
 """The embedded supervisor: real workers, asked from other threads and from an event loop."""
 
 import asyncio
+import os
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +16,7 @@ import pidward
 from pidward import Ended, Failed, Phase, Supervisor, UnknownTarget, aio, open_process, service
 from pidward.core.spec import LogPolicy, RestartPolicy
 from pidward.core.units import Seconds
+from pidward.kernel.cgroup import locate
 from pidward.kernel.procfs import own_children
 from tests.isolation import run_apart
 from tests.library.conftest import open_files
@@ -233,3 +237,101 @@ def test_a_cancelled_event_loop_stops_everything() -> None:
     assert found[0].process is not None
     with pytest.raises((pidward.Gone, pidward.Recycled)):
         open_process(found[0].process)
+
+
+def test_events_in_an_event_loop_end_with_their_block() -> None:
+    async def main() -> None:
+        async with aio.Supervisor(WEB) as supervisor:
+            async with supervisor.events() as events:
+                await supervisor.restart("web/1", timeout=PATIENCE)
+                assert (await anext(events)).worker == "web/1"  # also what happened before it was asked for
+            assert events.dropped == 0
+            assert all([event.worker == "web/1" async for event in events])
+
+    asyncio.run(main())
+
+
+# --- what services need, and how they are described
+
+
+def test_dependencies_are_kept() -> None:
+    late = service("late", "sleep 1000", depends_on=["job", "web"])
+    job = service("job", ["sh", "-c", "exit 0"], oneshot=True)
+    with Supervisor(late, job, WEB) as supervisor:
+        supervisor.wait_ready(timeout=PATIENCE)
+        order = {worker.name.service: worker.started or 0.0 for worker in supervisor.status("late", "job", "web/1")}
+    assert order["late"] > max(order["job"], order["web"])
+
+
+@pytest.mark.parametrize(
+    "services, says",
+    [
+        ([service("a", "true", depends_on=["b"])], "'a' depends on 'b', which is not among a"),
+        ([service("a", "true", depends_on=["a"])], "a -> a"),
+        ([service("a", "true", depends_on=["b"]), service("b", "true", depends_on={"a": "started"})], "a -> b -> a"),
+        ([service("a", "true", depends_on={"web": "completed"}), WEB], "which is no oneshot"),
+    ],
+)
+def test_impossible_dependencies_are_refused(services: list[pidward.ServiceSpec], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Supervisor(*services)
+    with Supervisor(WEB) as supervisor:
+        with pytest.raises(ValueError, match=says):
+            supervisor.change(*services)
+        supervisor.wait_ready(timeout=PATIENCE)
+
+
+def test_readiness_and_logs_are_said_as_in_a_file() -> None:
+    probe = {"http": "http://127.0.0.1:800%i/", "deadline": "30s", "period": "2s"}
+    web = service("web", "true", ready=probe, logs={"max_size": "10MiB", "keep": 2}, depends_on={"db": "started"})
+    assert web.ready == pidward.Probe(pidward.ProbeKind.HTTP, "http://127.0.0.1:800%i/", period=Seconds(2.0))
+    assert web.ready_timeout == Seconds(30.0)
+    assert (web.logs.max_size, web.logs.keep) == (10 * 2**20, 2)
+    assert web.depends_on == (pidward.Dependency("db", pidward.Condition.STARTED),)
+    for wrong in ({"htp": "x"}, {"http": 3}, {"http": "http://h/", "tcp": "h:1"}):
+        with pytest.raises(ValueError, match=r"service\.web\.ready"):
+            service("web", "true", ready=wrong)
+    with pytest.raises(ValueError, match=r"service\.web\.logs\.mode"):
+        service("web", "true", logs={"mode": "nowhere"})
+    with pytest.raises(ValueError, match="not a valid Condition"):
+        service("web", "true", depends_on={"db": "there"})
+    with pytest.raises(ValueError, match="not the string"):
+        service("web", "true", depends_on="db")
+
+
+# --- programs that are ended from outside
+
+_ENDED = """
+import os, pidward, sys
+with pidward.Supervisor(pidward.service("web", "sleep 1000")) as supervisor:
+    print(supervisor.wait_ready(timeout=30)[0].process, flush=True)
+    os._exit(7)
+"""
+
+
+def test_what_a_dead_embedded_supervisor_left_is_removed_when_its_workers_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", _ENDED], env=env, stdout=subprocess.PIPE, check=False, timeout=60)
+    worker = ran.stdout.decode().strip()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (left,) = os.listdir(tmp_path)
+    identity = (tmp_path / left / "run" / "identity").read_text()
+    place = locate()
+
+    def groups() -> list[str]:
+        return [name for name in (os.listdir(place.path) if place.kind else ()) if identity in name]
+
+    with open_process(worker) as process:
+        if place.kind:
+            with Supervisor():
+                assert left in os.listdir(tmp_path)  # its worker lives
+            assert groups()
+        process.kill_tree()
+    with Supervisor():
+        assert left not in os.listdir(tmp_path)
+        with Supervisor():  # the one around it lives
+            assert len(os.listdir(tmp_path)) == 2
+    assert os.listdir(tmp_path) == []
+    assert groups() == []

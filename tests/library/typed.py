@@ -41,7 +41,7 @@ def plain() -> None:
 
 
 def supervised() -> None:
-    web = service("web", "sleep 1", restart="on-failure")
+    web = service("web", "sleep 1", restart="on-failure", depends_on=["db"], ready={"tcp": "127.0.0.1:1"})
     assert_type(web, ServiceSpec)
     with Supervisor(web) as supervisor:
         assert_type(supervisor, Supervisor)
@@ -57,4 +57,8 @@ async def asynchronous() -> None:
         assert_type(await process.wait(), ExitStatus)
     async with aio.Supervisor() as supervisor:
         assert_type(await supervisor.stop("web"), list[Worker])
+        async with supervisor.events() as events:
+            assert_type(await anext(events), Event)
+    await aio.spawn(["true"], cmd=1)  # type: ignore[call-arg]
+    await aio.spawn(["true"], nice="x")  # type: ignore[arg-type]
     aio.PidfdChildWatcher().is_active()

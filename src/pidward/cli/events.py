@@ -3,11 +3,13 @@
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
+from time import CLOCK_REALTIME, clock_gettime_ns
 from typing import Any
 
 from pidward.cli.ask import Asking, explained, why_unreachable
 from pidward.cli.failure import OK, UNREACHABLE, USAGE, Failure
 from pidward.cli.here import Here
+from pidward.cli.moment import HELP, parse_moment
 from pidward.cli.paths import record_dir_of
 from pidward.cli.screen import GREY, paint, printable, stamp
 from pidward.control.client import CallFailed, Client
@@ -28,14 +30,14 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on as things happen; ^C ends it")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("-n", type=int, metavar="N", help=f"the newest N events (default: {DEFAULT_COUNT})")
-    which.add_argument("--since", type=int, metavar="SEQ", help="all events after this number")
+    which.add_argument("--since", metavar="SEQ|TIME", help=f"all after this number, or from this time on, {HELP}")
 
 
 def run(here: Here, given: Any) -> int:
     """Print events, oldest first."""
-    for name in ("n", "since"):
-        if (getattr(given, name) or 0) < 0:
-            raise Failure(USAGE, f"{'-' if name == 'n' else '--'}{name} counts from 0")
+    if (given.n or 0) < 0:
+        raise Failure(USAGE, "-n counts from 0")
+    given.since, given.wall = _since(given.since)
     record = None if given.follow else record_dir_of(here)
     why = None if record is None else why_unreachable(here)
     if record is not None and why is not None:
@@ -53,6 +55,18 @@ def run(here: Here, given: Any) -> int:
     return OK
 
 
+def _since(written: str | None) -> tuple[int | None, float]:
+    """The event after which, and the time from which on: seconds since 1970."""
+    if written is None:
+        return None, 0.0
+    if written.isascii() and written.isdecimal():
+        return int(written), 0.0
+    try:
+        return 0, parse_moment(written, clock_gettime_ns(CLOCK_REALTIME)) / 1e9
+    except ValueError as error:
+        raise Failure(USAGE, f"--since: {error}, or as an event's number") from None
+
+
 def _count(given: Any) -> int:
     return DEFAULT_COUNT if given.n is None else int(given.n)
 
@@ -61,7 +75,7 @@ def _show(here: Here, given: Any, events: Iterable[Event]) -> int:
     """Print those that were asked for; returns how many there were."""
     shown = 0
     for event in events:
-        if not given.targets or _concerns(event["worker"], given.targets):
+        if event["wall"] >= given.wall and (not given.targets or _concerns(event["worker"], given.targets)):
             shown += 1
             print(_line(here, event), flush=given.follow)
     return shown

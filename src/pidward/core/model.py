@@ -3,6 +3,7 @@
 import enum
 
 from pidward.core.lean import NamedTuple
+from pidward.core.signals import signal_name
 from pidward.core.units import Instant
 
 
@@ -73,6 +74,14 @@ class ExitStatus(NamedTuple):
     core_dumped: bool = False
     source: Source = Source.UNKNOWN
     usage: Usage | None = None
+
+    def __str__(self) -> str:
+        """For people: "exited with code 1", "killed by SIGKILL"."""
+        if self.signal is not None:
+            return f"killed by {signal_name(self.signal)}" + (" (core dumped)" if self.core_dumped else "")
+        if self.code is None:
+            return "ended, and nobody could say how"
+        return f"exited with code {self.code}"
 
     @property
     def cause(self) -> int | None:

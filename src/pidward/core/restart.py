@@ -3,20 +3,13 @@
 from zlib import crc32
 
 from pidward.core.model import ExitStatus, WorkerName
-from pidward.core.signals import signal_name
 from pidward.core.spec import RestartPolicy, RestartWhen
 from pidward.core.units import Instant, Seconds
 
 
 def describe(status: ExitStatus | None) -> str:
     """Say how a process ended, in plain words."""
-    if status is None:
-        return "never ran"
-    if status.signal is not None:
-        return f"killed by {signal_name(status.signal)}" + (" (core dumped)" if status.core_dumped else "")
-    if status.code is None:
-        return "ended, and nobody could say how"
-    return f"exited with code {status.code}"
+    return "never ran" if status is None else str(status)
 
 
 def is_success(policy: RestartPolicy, status: ExitStatus | None) -> bool:

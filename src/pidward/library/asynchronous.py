@@ -5,10 +5,11 @@ them can wait for one process and each can be cancelled alone.
 """
 
 import asyncio  # noqa: TID251 - for programs that run on it; the supervisor never imports this
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from pidward.core.model import ExitStatus, ProcessId
 from pidward.core.signals import SIGTERM
@@ -16,6 +17,7 @@ from pidward.kernel.pidfd import Pidfd
 from pidward.library import process as plain
 from pidward.library import spawning
 from pidward.library.process import GRACE, PATIENCE
+from pidward.library.streams import HasFileno, Stream
 from pidward.library.trees import Tree, TreeWatch
 from pidward.runtime.trees import LOOK_AGAIN
 
@@ -128,21 +130,31 @@ class Process:
             await wait_empty(process._tree)
         return process.kill_tree()
 
-    async def communicate(self, data: bytes | None = None) -> tuple[bytes, bytes]:
-        """Write to its stdin and close that, read all of its stdout and stderr, wait for its end."""
-        _, out, err = await asyncio.gather(self._write(data), _read(self.stdout), _read(self.stderr))
-        await self.wait()
-        return out, err
+    async def communicate(self, data: bytes | None = None, timeout: float | None = None) -> tuple[bytes, bytes]:
+        """As ``pidward.Process.communicate``. After a timeout, or cancelled, call it again: nothing read is lost."""
+        async with asyncio.timeout(timeout), asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._write(data))
+            tasks.create_task(self._collect(1, self.stdout))
+            tasks.create_task(self._collect(2, self.stderr))
+            tasks.create_task(self.wait())
+        output = self._process._output
+        return bytes(output.pop(1, b"")), bytes(output.pop(2, b""))
+
+    async def _collect(self, number: int, stream: asyncio.StreamReader | None) -> None:
+        """Keep each part at once, so that a cancelled read loses none."""
+        while stream is not None and (part := await stream.read(plain.CHUNK)):
+            self._process._output.setdefault(number, bytearray()).extend(part)
 
     async def _write(self, data: bytes | None) -> None:
-        if self.stdin is None:
+        if self.stdin is None or self.stdin.is_closing():
             return
         try:
             self.stdin.write(data or b"")
             await self.stdin.drain()
-            self.stdin.close()
         except ConnectionError:  # it has stopped reading
             pass
+        finally:
+            self.stdin.close()
 
     async def close(self) -> None:
         """As ``pidward.Process.close``."""
@@ -196,12 +208,31 @@ class Process:
         return reader
 
 
-async def spawn(command: spawning.Command, **how: Any) -> Process:
+async def spawn(
+    command: spawning.Command,
+    *,
+    cwd: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: Stream = None,
+    stdout: Stream = None,
+    stderr: Stream = None,
+    descriptors: Mapping[int, int | HasFileno] | None = None,
+    user: str | int | None = None,
+    group: str | int | None = None,
+    groups: Sequence[str | int] | None = None,
+    umask: int | None = None,
+    limits: Mapping[str, spawning.Limit] | None = None,
+    nice: int | None = None,
+    oom_score_adj: int | None = None,
+) -> Process:
     """As ``pidward.spawn``, which see for the arguments. Cancelled, it leaves nothing behind.
 
     The start itself takes the loop's time: some 100 us, and about 10 ms where the native part is missing.
     """
-    process = Process(spawning.spawn(command, **how))
+    process = Process(spawning.spawn(
+        command, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, descriptors=descriptors, user=user,
+        group=group, groups=groups, umask=umask, limits=limits, nice=nice, oom_score_adj=oom_score_adj,
+    ))  # fmt: skip
     try:
         return await process._connect()
     except BaseException:
@@ -212,7 +243,3 @@ async def spawn(command: spawning.Command, **how: Any) -> Process:
 def open_process(target: int | str | ProcessId | plain.Process | Process) -> Process:
     """As ``pidward.open_process``."""
     return Process(plain.open_process(target._process if isinstance(target, Process) else target))
-
-
-async def _read(stream: asyncio.StreamReader | None) -> bytes:
-    return b"" if stream is None else await stream.read()

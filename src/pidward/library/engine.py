@@ -14,6 +14,8 @@ from pidward.control.goals import Goal, Outcome, judge
 from pidward.core.model import EventRow, ProcessId, Worker, WorkerName
 from pidward.core.spec import Configuration
 from pidward.core.units import Instant
+from pidward.kernel.cgroup import locate
+from pidward.library.remains import PREFIX, remove_remains
 from pidward.runtime.desk import Desk
 from pidward.runtime.loop import Loop
 from pidward.runtime.mailbox import Mailbox
@@ -91,7 +93,8 @@ class Engine:
     def _run(self) -> None:
         scratch = None
         try:
-            scratch = tempfile.mkdtemp(prefix="pidward-")
+            remove_remains(locate())
+            scratch = tempfile.mkdtemp(prefix=PREFIX)
             finish = run(Options(
                 config_path=self._configuration.path or "the program",
                 state_dir=self._state_dir or f"{scratch}/state",

@@ -25,7 +25,8 @@ GRACE = 10.0
 PATIENCE = 10.0
 """Seconds in which what got SIGKILL must be gone; only a process stuck in the kernel takes longer."""
 _KILL_AGAIN = 0.5
-_CHUNK = 65536
+CHUNK = 65536
+"""Bytes of output that are taken at a time."""
 
 Pipes = tuple[IO[bytes] | None, IO[bytes] | None, IO[bytes] | None]
 
@@ -62,7 +63,7 @@ class Process:
 
     def __repr__(self) -> str:
         if self._status is not None:
-            return f"<Process {self.id} {_told(self._status)}>"
+            return f"<Process {self.id} {self._status}>"
         return f"<Process {self.id}{' closed' if self._handle.is_closed else ''}>"
 
     # --- questions
@@ -158,7 +159,7 @@ class Process:
             for fd, _ in poll.poll(None if left is None else left * 1000):
                 number, file = streams[fd]
                 if number:
-                    part = os.read(fd, _CHUNK)
+                    part = os.read(fd, CHUNK)
                     self._output.setdefault(number, bytearray()).extend(part)
                     done = not part
                 else:
@@ -363,9 +364,3 @@ def _written(fd: int, data: memoryview) -> tuple[memoryview, bool]:
     except BrokenPipeError:
         return data, True
     return data, not data
-
-
-def _told(status: ExitStatus) -> str:
-    if status.signal is not None:
-        return f"ended by signal {status.signal}"
-    return "ended, nobody knows how" if status.code is None else f"exited with {status.code}"

@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Self
 
 from pidward.control.goals import Goal
-from pidward.core.model import EventRow, ProcessId, Worker, WorkerName
+from pidward.core.model import EventRow, ProcessId, Worker
 from pidward.core.signals import parse_signal
 from pidward.core.spec import Configuration, ServiceSpec
 from pidward.library.engine import BY, Ended, Engine, Failed
+from pidward.library.services import configuration_of
 
 __all__ = ["Ended", "Event", "Events", "Failed", "Supervisor"]
 
@@ -25,12 +26,16 @@ class Supervisor:
 
     A context manager: it starts at the beginning of the block, and at the end it stops every worker, in reverse order
     and with its grace, kills what is left of their trees, and removes what it made. When the program ends without that,
-    it is done then; only a SIGKILL of the program leaves workers behind.
+    by its last line, ``sys.exit`` or an exception, it is done then. A signal that ends the program and ``os._exit``
+    leave workers behind: see docs/library.md for SIGTERM.
 
     Args:
         services: what to run; see ``service``.
         state_dir: keeps the record, the logs, and what was wanted; None: a temporary directory.
         name: of the instance; for people, and in the workers' environment as PIDWARD_INSTANCE.
+
+    Raises:
+        ValueError: two services have one name, or depend on what is not there or on each other.
     """
 
     def __init__(
@@ -108,7 +113,12 @@ class Supervisor:
         ).result()
 
     def change(self, *services: ServiceSpec) -> str:
-        """Run these services from now on; only what changed is touched. Returns what was done, in sentences."""
+        """Run these services from now on; only what changed is touched. Returns what was done, in sentences.
+
+        Raises:
+            ValueError: as for a new Supervisor; nothing was changed.
+            Ended: the supervisor does not run.
+        """
         return self._engine.change(configuration_of(services)).result()
 
     def events(self) -> "Events":
@@ -164,12 +174,3 @@ class Events:
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
-
-
-def configuration_of(services: tuple[ServiceSpec, ...]) -> Configuration:
-    """A whole configuration. Raises ValueError when two services have one name."""
-    names = [WorkerName(spec.name, 1) for spec in services]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"two services are named {name.service!r}")
-    return Configuration(services)

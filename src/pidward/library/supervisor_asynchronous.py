@@ -2,7 +2,8 @@
 
 import asyncio  # noqa: TID251 - for programs that run on it; the supervisor never imports this
 import os
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -12,8 +13,9 @@ from pidward.core.model import EventRow, ProcessId, Worker
 from pidward.core.signals import parse_signal
 from pidward.core.spec import ServiceSpec
 from pidward.library import supervisor as plain
-from pidward.library.engine import BY
-from pidward.library.supervisor import MOST_EVENTS, configuration_of
+from pidward.library.engine import BY, Engine
+from pidward.library.services import configuration_of
+from pidward.library.supervisor import MOST_EVENTS
 
 
 class Supervisor:
@@ -94,22 +96,63 @@ class Supervisor:
         """As ``pidward.Supervisor.change``."""
         return await asyncio.wrap_future(self._engine.change(configuration_of(services)))
 
-    async def events(self) -> AsyncIterator[EventRow]:
-        """What happens from the first ``anext`` on; ends with the supervisor. A slow reader loses the oldest."""
-        loop, queue = asyncio.get_running_loop(), asyncio.Queue[EventRow | None](MOST_EVENTS)
+    def events(self) -> "Events":
+        """What happens from now on: an asynchronous iterator that ends with the supervisor."""
+        return Events(self._engine)
 
-        def put(event: EventRow | None) -> None:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(event)
 
-        def take(event: EventRow | None) -> None:
-            with suppress(RuntimeError):  # the event loop was closed: nobody reads any more
-                loop.call_soon_threadsafe(put, event)
+class Events:
+    """As ``pidward.Supervisor.events`` gives them: an asynchronous iterator and context manager. For one event loop.
 
-        unsubscribe = await asyncio.to_thread(self._engine.subscribe, take, lambda: take(None))
-        try:
-            while (event := await queue.get()) is not None:
-                yield event
-        finally:
-            unsubscribe()
+    dropped: how many were lost because nobody took them in time.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.dropped = 0
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[EventRow] = deque(maxlen=MOST_EVENTS)
+        self._changed = asyncio.Event()
+        self._is_over = False
+        # Waits for a turn of the supervisor's thread, which is within a millisecond or so.
+        self._unsubscribe = engine.subscribe(
+            lambda event: self._call(self._take, event), lambda: self._call(self._end)
+        )  # fmt: skip
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> EventRow:
+        """Wait for the next one."""
+        while not self._waiting:
+            if self._is_over:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        return self._waiting.popleft()
+
+    async def close(self) -> None:
+        """No more events; who waits for one is told."""
+        self._unsubscribe()
+        self._end()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _call(self, call: Callable[..., None], *args: EventRow) -> None:
+        with suppress(RuntimeError):  # the event loop was closed: nobody reads any more
+            self._loop.call_soon_threadsafe(call, *args)
+
+    def _take(self, event: EventRow) -> None:
+        if not self._is_over:
+            self.dropped += len(self._waiting) == MOST_EVENTS
+            self._waiting.append(event)
+            self._changed.set()
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._changed.set()
