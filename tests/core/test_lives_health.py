@@ -49,10 +49,11 @@ def test_not_ready_in_time_is_a_failed_start():
     ).until(9.9)
     shows(life, web="running")
     shows(life.until(10), web="stopping")
-    assert life.worker("web/1").reason == "it was not ready within 10s"
+    assert life.worker("web/1").reason == "it was not ready within 10s: no READY=1"
     assert [s.number for _, s in life.signals] == [SIGTERM, SIGCONT]
     shows(life.until(12), web="backing-off")
-    assert life.worker("web/1").reason == "it was not ready within 10s; killed by SIGTERM; starts again after 7s"
+    late = "it was not ready within 10s: no READY=1"
+    assert life.worker("web/1").reason == f"{late}; killed by SIGTERM; starts again after 7s"
     assert life.worker("web/1").wanted is Wanted.UP
     shows(life.until(20), web="ready")
     assert life.starts("web/1") == [0, 19]
@@ -398,3 +399,33 @@ def test_without_a_probe_it_is_ready():
     tcp = Probe(ProbeKind.TCP, "localhost:80")
     life = Simulation(service(ready=tcp), job()).until(5)
     shows(reload(life, service(), job(ready=tcp)), web="ready", job="running")
+
+
+def test_what_was_found_last_is_told_while_it_is_not_ready_and_when_its_time_passes():
+    life = Simulation(service(ready=Probe(ProbeKind.HTTP), ready_timeout=Seconds(10))).until(2)
+    assert life.worker("web/1").explanation == "the program runs"
+    records = len(life.records)
+    life.tell(on.NotYet(WEB, STRANGER, "who is that"))
+    for why in ("GET http://x/: connection refused", "GET http://x/: 503"):
+        life.tell(on.NotYet(WEB, process(life, "web/1"), why))
+        assert life.worker("web/1").explanation == f"the program runs; {why}"
+    assert len(life.records) == records, "a look is no transition"
+    life.until(11)
+    assert "it was not ready within 10s: GET http://x/: 503" in [r.reason for _, r in life.records]
+    assert "503" not in life.worker("web/1").explanation, "this is another run"
+
+
+@pytest.mark.parametrize(
+    "probe, text",
+    [
+        (Probe(ProbeKind.FD, "3"), "no newline on descriptor 3"),
+        (Probe(ProbeKind.LOG, "worker %i"), 'its output has not said "worker 1"'),
+        (Probe(ProbeKind.NOTIFY), "no READY=1"),
+    ],
+    ids=lambda what: getattr(what, "kind", None),
+)
+def test_what_a_program_has_not_said(probe: Probe, text: str):
+    life = Simulation(service(ready=probe)).until(2)
+    assert life.worker("web/1").explanation == f"the program runs; {text}"
+    life.tell(on.Ready(WEB, process(life, "web/1"), "it did"))
+    assert life.worker("web/1").explanation == "it did"

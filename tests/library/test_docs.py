@@ -1,5 +1,6 @@
 """Every example of docs/library.md runs as it stands, and leaves nothing behind."""
 
+import os
 import re
 import subprocess
 import sys
@@ -27,3 +28,15 @@ def test_an_example(number: int) -> None:
 
 def test_there_are_examples() -> None:
     assert len(EXAMPLES) >= 8
+
+
+def test_strict_mypy_accepts_them(tmp_path: Path) -> None:
+    files = [tmp_path / f"example_{number}.py" for number in range(len(EXAMPLES))]
+    for file, text in zip(files, EXAMPLES, strict=True):
+        file.write_text(text)
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(tmp_path / "cache")]
+    checked = subprocess.run(
+        [*command, *map(str, files)], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"MYPYPATH": str(SOURCE)},
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr

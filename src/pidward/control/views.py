@@ -19,7 +19,7 @@ def show_worker(worker: Worker, now: float, status: str = "") -> dict[str, objec
         "number": worker.name.number,
         "wanted": worker.wanted.value,
         "phase": worker.phase.value,
-        "reason": worker.reason,
+        "reason": worker.explanation,
         "as_wanted": is_as_wanted(worker),
         "in_phase": max(0.0, now - worker.since),
         "ends_in": None if worker.until is None else max(0.0, worker.until - now),
@@ -34,7 +34,7 @@ def show_worker(worker: Worker, now: float, status: str = "") -> dict[str, objec
 
 def show_row(worker: Worker, now: float, status: str = "") -> str:
     """One line of Table. ``status``: what its program says of itself, which of one that is ready is the news."""
-    reason = status if worker.phase is Phase.READY else worker.reason
+    reason = status if worker.phase is Phase.READY else worker.explanation
     uptime = _uptime(worker, now)
     exit_text = "-" if worker.last_exit is None else describe_exit(worker.last_exit)
     return (

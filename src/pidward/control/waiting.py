@@ -24,7 +24,7 @@ def result_of(name: WorkerName, worker: Worker | None, reached: bool, removed: s
         "worker": str(name),
         "reached": reached,
         "phase": worker.phase.value,
-        "reason": worker.reason,
+        "reason": worker.explanation,
         "process": show_process(worker.process),
         "exit": None if worker.last_exit is None else show_exit(worker.last_exit),
     }

@@ -130,6 +130,14 @@ class Unready(NamedTuple):
     why: str
 
 
+class NotYet(NamedTuple):
+    """A look at a worker that is not ready says why it is not; no transition, but known should its time pass."""
+
+    worker: WorkerName
+    process: ProcessId
+    why: str  # the question and its answer
+
+
 class Unhealthy(NamedTuple):
     """The worker has hung, or says that it failed: it is to be ended and started again by its policy.
 
@@ -212,7 +220,7 @@ class RollAsked(NamedTuple):
 
 WorkerEvent = (
     Spawned | Executed | SpawnFailed | Exited | TreeEmptied | Elapsed | StartAsked | StopAsked | RestartAsked
-    | Ready | Unready | Unhealthy | MainChanged | Extended | Announced | Forgiven | PreStopEnded
+    | Ready | Unready | NotYet | Unhealthy | MainChanged | Extended | Announced | Forgiven | PreStopEnded
     | Reconsidered | Abandoned
 )  # fmt: skip
 ServiceEvent = Due | Demanded | ScaleAsked | RollAsked

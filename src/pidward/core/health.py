@@ -35,7 +35,7 @@ def judge_health(workers: Iterable[Worker], unstarted: Iterable[WorkerName]) -> 
         unready += 1
         failed += worker.phase is Phase.FAILED
         if len(reasons) < MAX_REASONS:
-            reasons.append(f"{worker.name} is {worker.phase.value}: {worker.reason}")
+            reasons.append(f"{worker.name} is {worker.phase.value}: {worker.explanation}")
     if unready > len(reasons):
         reasons.append(f"and {unready - len(reasons)} more")
     return Health(not failed, not unready, not late, tuple(reasons))

@@ -171,11 +171,17 @@ class Worker(NamedTuple):
     again: bool = False  # a restart was asked for: start when the present process is gone
     last_exit: ExitStatus | None = None
     fault: str = ""  # why the present or the last process has failed, whatever its exit status says
+    awaited: str = ""  # RUNNING: what it is not ready for, by the last look; empty: nothing was found yet
     held: bool = False  # WAITING: its start is decided, and only others are in the way
     blocked: bool = False  # held, and nothing will change that before somebody asks for whom it waits
     daemon: bool = False  # FORKING: the main process is known
     job: bool = False  # ONESHOT: it does its work while it runs, and is never ready
     scheduled: bool = False  # however its last run ended, or could not begin: there will be a next one
+
+    @property
+    def explanation(self) -> str:
+        """Its reason, and while it is not ready what was found when it was asked last."""
+        return f"{self.reason}; {self.awaited}" if self.awaited and self.phase is Phase.RUNNING else self.reason
 
     @property
     def is_idle(self) -> bool:
@@ -189,12 +195,8 @@ class Worker(NamedTuple):
         A schedule is as it should be whatever became of a run: that one is told by its phase, and the next is due.
         """
         at_work = self.job and self.phase in (Phase.STARTING, Phase.RUNNING)
-        return (
-            at_work
-            or (self.scheduled and not self.held)
-            or self.phase in (Phase.READY, Phase.COMPLETED)
-            or self.is_idle
-        )
+        by_schedule = self.scheduled and not self.held
+        return at_work or by_schedule or self.phase in (Phase.READY, Phase.COMPLETED) or self.is_idle
 
 
 class EventRow(NamedTuple):

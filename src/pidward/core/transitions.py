@@ -9,7 +9,7 @@ from pidward.core.lean import Any, assert_never
 from pidward.core.model import UNKNOWN_EXIT, ExitStatus, Phase, Wanted, Worker
 from pidward.core.restart import describe, is_success, jittered, next_delay, recent, shall_restart
 from pidward.core.signals import SIGCONT, SIGKILL
-from pidward.core.spec import Exhausted, ProbeKind, ServiceSpec, ServiceType, Tree
+from pidward.core.spec import Exhausted, Probe, ProbeKind, ServiceSpec, ServiceType, Tree
 from pidward.core.units import Instant, Seconds, format_duration
 
 Step = tuple[Worker, list[Action]]
@@ -54,7 +54,7 @@ def spawn(worker: Worker, reason: str, now: Instant, status: ExitStatus | None =
     """Ask for the process."""
     worker, record = enter(
         worker, Phase.STARTING, reason, now, status,
-        process=None, spawning=True, again=False, held=False, fault="", daemon=False, **changes,
+        process=None, spawning=True, again=False, held=False, fault="", awaited="", daemon=False, **changes,
     )  # fmt: skip
     return worker, [record, Spawn(worker.name)]
 
@@ -75,9 +75,8 @@ def serve(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
         reason = "the program runs; its main process is not known"
         worker, record = enter(worker, Phase.RUNNING, reason, now, until=until)
     elif spec.type is ServiceType.ONESHOT:
-        worker, record = enter(
-            worker, Phase.RUNNING, "the job runs", now, job=True, scheduled=spec.schedule is not None
-        )
+        scheduled = spec.schedule is not None
+        worker, record = enter(worker, Phase.RUNNING, "the job runs", now, job=True, scheduled=scheduled)
     else:
         return await_ready(worker, spec, "the program runs", now)
     return worker, [record]
@@ -90,8 +89,22 @@ def await_ready(worker: Worker, spec: ServiceSpec, reason: str, now: Instant) ->
         worker, record = enter(worker, Phase.READY, reason, now)
     else:
         until = None if limit is None else Instant(now + limit)
-        worker, record = enter(worker, Phase.RUNNING, reason, now, until=until)
+        awaited = _said_by(spec.ready, worker.name.number)
+        worker, record = enter(worker, Phase.RUNNING, reason, now, until=until, awaited=awaited)
     return worker, [record]
+
+
+def _said_by(probe: Probe, number: int) -> str:
+    """What a program has not said yet that is to say it by itself; empty when it is asked."""
+    match probe.kind:
+        case ProbeKind.NOTIFY:
+            return "no READY=1"
+        case ProbeKind.FD:
+            return f"no newline on descriptor {probe.target}"
+        case ProbeKind.LOG:
+            return f'its output has not said "{probe.target.replace("%i", str(number))}"'
+        case _:
+            return ""
 
 
 def is_ready_by_time(spec: ServiceSpec) -> bool:

@@ -89,6 +89,8 @@ def step(worker: Worker, spec: ServiceSpec, event: on.WorkerEvent, now: Instant,
             return _ready(worker, event, now)
         case on.Unready():
             return _unready(worker, event.process == worker.process, event.why, now)
+        case on.NotYet():
+            return _not_yet(worker, event), []
         case on.Announced():
             return _unready(worker, event.process == worker.process, "says that it is about to end", now)
         case on.Unhealthy():
@@ -219,8 +221,14 @@ def _unready(worker: Worker, is_its_own: bool, why: str, now: Instant) -> Step:
     """It runs and does not serve; whether it becomes ready, or ends, is its own affair: no time is set."""
     if worker.phase not in _SERVING or worker.process is None or not is_its_own:
         return worker, []
-    worker, record = enter(worker, Phase.RUNNING, why, now)
+    worker, record = enter(worker, Phase.RUNNING, why, now, awaited="")
     return worker, [record]
+
+
+def _not_yet(worker: Worker, event: on.NotYet) -> Worker:
+    if worker.phase is not Phase.RUNNING or worker.process is None or worker.process != event.process:
+        return worker
+    return worker._replace(awaited=event.why)
 
 
 def _unhealthy(worker: Worker, spec: ServiceSpec, event: on.Unhealthy, now: Instant) -> Step:
@@ -279,6 +287,7 @@ def _has_run(worker: Worker, spec: ServiceSpec, now: Instant) -> Step:
         return worker._replace(until=None), []
     else:
         fault = f"it was not ready within {format_duration(spec.ready_timeout)}"
+        fault += f": {worker.awaited}" if worker.awaited else ""
     worker = worker._replace(fault=fault, failures=max(1, worker.failures))
     return stop(worker, spec, fault, now)
 

@@ -11,7 +11,7 @@ from zlib import crc32
 
 from pidward import __version__
 from pidward.core.actions import Record
-from pidward.core.events import Ready, Unhealthy, Unready
+from pidward.core.events import NotYet, Ready, Unhealthy, Unready
 from pidward.core.lean import Protocol
 from pidward.core.model import Phase, ProcessId, WorkerName
 from pidward.core.probing import (
@@ -133,7 +133,8 @@ class Probes:
         return _Questioner(
             self._surroundings, turns, probe, standing,
             _asker(self._surroundings, name, spec, probe, purpose),
-            lambda says, why: tell(name, process, says, why),
+            describe(probe, name.number), lambda says, why: tell(name, process, says, why),
+            lambda why: self._surroundings.feed(NotYet(name, process, why)),
             lambda text: self._surroundings.note("probe", name, f"{name}: {text}"),
             spread=crc32(f"{purpose} {name}".encode()) / 2**32,
         )  # fmt: skip
@@ -203,8 +204,10 @@ class _Questioner:
 
     def __init__(
         self, surroundings: Surroundings, turns: _Turns, probe: Probe, standing: Standing,
-        ask: Callable[[_Answer], _Look], tell: Callable[[bool, str], None], note: Callable[[str], None], spread: float,
+        ask: Callable[[_Answer], _Look], question: str, tell: Callable[[bool, str], None],
+        not_yet: Callable[[str], None], note: Callable[[str], None], spread: float,
     ) -> None:  # fmt: skip
+        self._question, self._not_yet = question, not_yet
         self._loop, self._turns, self._probe, self._standing = surroundings.loop, turns, probe, standing
         self._ask, self._tell, self._note, self._spread = ask, tell, note, spread
         self._is_over = self._has_turn = False
@@ -262,24 +265,26 @@ class _Questioner:
         self._standing = count(self._standing, self._probe, answer)
         if self._standing.says is not said:
             times = "" if self._probe.failures == 1 else f" {self._probe.failures} times"
-            self._tell(self._standing.says, f"{describe(self._probe)} {what if answer else f'failed{times}: {what}'}")
+            self._tell(self._standing.says, f"{self._question} {what if answer else f'failed{times}: {what}'}")
+        elif not answer and not said:
+            self._not_yet(f"{self._question}: {what}")
 
     def _not_asked(self, why: str) -> None:
         """It is we who are short of something: the worker is not judged by that, and it is said once."""
         if self._was_asked:
             self._was_asked = False
-            self._note(f"{describe(self._probe)} could not be asked, and that does not count: {why}")
+            self._note(f"{self._question} could not be asked, and that does not count: {why}")
 
 
-def describe(probe: Probe) -> str:
-    """The question, in a reason: "GET http://127.0.0.1:8000/healthz"."""
+def describe(probe: Probe, number: int) -> str:
+    """The question to the worker of this number, in a reason: "GET http://127.0.0.1:8000/healthz"."""
     match probe.kind:
         case ProbeKind.HTTP:
-            return f"GET {probe.target}"
+            return f"GET {expand(probe.target, number)}"
         case ProbeKind.TCP:
-            return f"tcp {probe.target}"
+            return f"tcp {expand(probe.target, number)}"
         case _:
-            return f"exec {probe.command[0]}"
+            return f"exec {expand(probe.command[0], number)}"
 
 
 def _asker(
