@@ -9,7 +9,8 @@ from random import Random
 
 from pidward.core import actions as do
 from pidward.core import events as on
-from pidward.core.model import ExitStatus, Phase, ProcessId, Source, Wanted, WorkerName
+from pidward.core.adoption import Adopted, Legacy, Recorded, life_of
+from pidward.core.model import ExitStatus, Phase, ProcessId, Source, Wanted, Worker, WorkerName
 from pidward.core.spec import (
     Condition,
     Configuration,
@@ -316,10 +317,53 @@ class World:
         self.hurried = self.hurried or at_once
         self.tell(on.ShutdownAsked("anna", at_once))
 
+    def crash(self) -> None:
+        """The supervisor is killed, some of its workers end, and the next one finds the others."""
+        if self.ending:
+            return
+        self.events += 1
+        old = self.core
+        new = random_configuration(self.random) if self.random.random() < 0.3 else old.configuration
+        self.specs = {spec.name: spec for spec in new.services}
+        scales = {name: old.scale(name) for name in self.specs if new is old.configuration}
+        wishes = dict.fromkeys(self.down | self.down_in_turn, Wanted.DOWN)
+        legacy = [adopted for worker in old.workers.values() if (adopted := self.survive(worker)) is not None]
+        names = {adopted.recorded.name for adopted in legacy}
+        self.alive = {process: name for process, name in self.alive.items() if name in names}  # the others are ended
+        self.asked.clear()
+        self.doomed.clear()
+        self.fates.clear()
+        self.down_in_turn.clear()
+        self.phase = {one.recorded.name: one.recorded.phase for one in legacy if one.exit is not None}
+        self.core, self.event = Supervisor(), None
+        size = {name: scales.get(name, spec.workers) for name, spec in self.specs.items()}
+        surplus = {name for name in names if name.number > size[name.service]}
+        self.down = {name for name in wishes if name.number <= size.get(name.service, 0)} | surplus
+        for action in self.core.load(new, wishes, self.now, (), scales, Legacy(legacy, Seconds(3.0))):
+            self.check([action], settled=False)
+        self.down &= set(self.core.workers)
+        for name in self.core.workers:
+            self.check_worker(name)
+
+    def survive(self, worker: Worker) -> Adopted | None:
+        """What the next supervisor finds of a worker; None: nothing that it goes on with."""
+        name, process = worker.name, worker.process
+        is_known = process in self.alive and process not in self.doomed and name.service in self.specs
+        if process is None or not is_known or worker.phase not in (Phase.STARTING, Phase.RUNNING, Phase.READY):
+            return None
+        recorded = Recorded(name, process, "boot", "", worker.phase, life_of(worker, "", None))
+        if self.random.random() < 0.3:
+            del self.alive[process]
+            self.past = [*self.past[-20:], (name, process)]
+            return Adopted(recorded, process, self.random.choice(EXITS), self.random.random() < 0.3)
+        return Adopted(recorded, process, replace=self.random.choice(["", "", "it is another one now"]))
+
     def step(self) -> None:
         """One random thing."""
         chance = self.random.random()
-        if chance < 0.002:
+        if chance < 0.001:
+            self.crash()
+        elif chance < 0.002:
             self.reload()
         elif chance < 0.007:
             self.scale()

@@ -10,13 +10,14 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -176,6 +177,17 @@ class Rig:
         """SIGKILL the supervisor and wait for its end."""
         self.signal(signal.SIGKILL)
         assert self.wait_end().signal == signal.SIGKILL
+
+    def settle(self) -> None:
+        """Wait until all that has happened is in the record."""
+        newest = self.call("Events", since=-1)["events"][-1]["seq"]
+
+        def is_recorded() -> bool:
+            with closing(sqlite3.connect(f"file:{self.state / 'state.db'}?mode=ro", uri=True)) as database:
+                (recorded,) = database.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
+            return bool(recorded >= newest)
+
+        eventually(is_recorded)
 
     @property
     def process(self) -> Pidfd:

@@ -212,7 +212,7 @@ def test_orphans_are_reaped(rig: Rig, barrier: Barrier, where: str) -> None:
 
 def test_a_process_in_the_cgroup_that_nobody_knows_is_killed_by_the_next_supervisor(rig: Rig, barrier: Barrier) -> None:
     """It was born while the supervisor was killed, say; the cgroup is the record."""
-    rig.configure(service("web", daemons(1, barrier), restart="never"))
+    rig.configure(service("web", daemons(1, barrier), restart="always"))
     rig.up()
     with tree(barrier, 1) as (main, below):
         rig.kill()

@@ -164,13 +164,19 @@ def test_too_few_processes_for_the_user(rig: Rig) -> None:
 
 
 def test_nothing_runs_twice(rig: Rig, barrier: Barrier) -> None:
+    """Adopted as they are; and what they have forked is theirs still."""
     rig.configure(service("web", forks(rig, 3, barrier)))
     rig.up(prefix=AS_NOBODY)
     with ExitStack() as stack:
         tree = [stack.enter_context(Pidfd.open(report.pid)) for report in barrier.wait(4)]
+        rig.settle()
+        main = rig.status()["web/1"]["process"]
         rig.kill()
         assert all(map(is_alive, tree))
         rig.up(prefix=AS_NOBODY)
+        assert rig.status()["web/1"]["process"] == main
+        assert all(map(is_alive, tree))
+        assert rig.cli("restart", "web").status == 0
         barrier.wait(4)
         assert [process for process in tree if is_alive(process)] == []
     assert not list(groups_of(rig.instance))

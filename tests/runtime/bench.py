@@ -9,6 +9,7 @@ from typing import Self, cast
 
 from pidward.core import events as on
 from pidward.core.actions import Record
+from pidward.core.adoption import Life
 from pidward.core.model import EventRow, Phase, Wanted, Worker, WorkerName
 from pidward.core.spec import Configuration, Execution, LogMode, LogPolicy, RestartPolicy, ServiceSpec, StopPolicy
 from pidward.core.units import Instant, Seconds
@@ -45,8 +46,8 @@ class MemoryStore:
         self.on_hurry: Callable[[], None] = lambda: None
         self.hurried, self.settled = 0, float("inf")
 
-    def record(self, record: Record, wall: float, at: Instant, tree: str | None) -> EventRow:
-        del at, tree
+    def record(self, record: Record, wall: float, at: Instant, tree: str | None, life: Life | None = None) -> EventRow:
+        del at, tree, life
         self.records.append(record)
         after = None if record.after is None else record.after.value
         return self._row(wall, "transition", str(record.worker), record.reason, {"after": after})

@@ -1,9 +1,10 @@
 """Another configuration, another number of workers: what is there becomes what is to be there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pidward.core import events as on
 from pidward.core.actions import Record
+from pidward.core.adoption import Adopted, adopted_worker
 from pidward.core.change import Change, Consequence, compare
 from pidward.core.dependencies import Dependencies
 from pidward.core.engine import Engine
@@ -14,6 +15,7 @@ from pidward.core.roster import why_down
 from pidward.core.spec import Configuration, ServiceSpec
 from pidward.core.together import Fates
 from pidward.core.transitions import idle_reason
+from pidward.core.units import Seconds
 from pidward.core.worker import new_worker
 
 
@@ -47,6 +49,47 @@ class Adapting:
         self._engine.act(Record(name, None, worker.phase, worker.reason, wanted))
         self._dependencies.moved(name)
 
+    # --- workers of an earlier supervisor
+
+    def take_over(self, one: Adopted, reason: str, away: Seconds, *, is_wanted: bool) -> None:
+        """Know a worker that lives on as it was; or that has ended, which ``tell_end`` is to tell."""
+        name = one.recorded.name
+        spec = self._roster.specs[name.service]
+        worker = adopted_worker(one, spec, Wanted.UP if is_wanted else Wanted.DOWN, reason, away)
+        self._roster.add(worker)
+        if one.exit is not None:
+            return
+        self._engine.act(Record(name, None, worker.phase, reason, worker.wanted, worker.process))
+        self._dependencies.moved(name)
+        if worker.phase is Phase.STARTING:
+            self._engine.follow([on.Executed(name, one.process)])
+        elif worker.phase is Phase.RUNNING and spec.ready is None:
+            self._engine.follow([on.Reconsidered(name, "nothing more is asked of it to be ready")])
+
+    def tell_end(self, one: Adopted) -> None:
+        """A process has ended while there was no supervisor; what follows is as always."""
+        assert one.exit is not None
+        self._engine.tell(on.Exited(one.recorded.name, one.process, one.exit, one.left_behind))
+
+    def conform(self, old: Sequence[Adopted], by: str) -> None:
+        """Stop those that live on and are not wanted, and replace those that were started as nobody is now."""
+        rolling: dict[ServiceSpec, list[WorkerName]] = {}
+        for one in old:
+            name = one.recorded.name
+            spec, worker = self._roster.specs[name.service], self._roster.workers.get(name)
+            if name.number > self._roster.scale(name.service):
+                self._dismiss(name, by)
+            elif worker is None or worker.process != one.process:
+                pass
+            elif worker.wanted is Wanted.DOWN:
+                self._engine.tell(on.StopAsked(name, by))
+            elif one.replace and spec.rolling:
+                rolling.setdefault(spec, []).append(name)
+            elif one.replace:
+                self._engine.tell(on.RestartAsked(name, f"{by}: {one.replace}"))
+        for spec, names in rolling.items():
+            self._rolls.begin(names, by, spec.rolling, asked=False)
+
     def forget(self, worker: Worker) -> None:
         """A worker that left is down: nobody knows it any more."""
         name = worker.name
@@ -72,13 +115,7 @@ class Adapting:
         """Have as many workers, numbered from 1; the others leave, the last first."""
         here = self._roster.crews[service]
         for name in sorted((name for name in here if name.number > workers), reverse=True):
-            self._roster.leaving.add(name)
-            self._rolls.drop(name)
-            self._engine.tell(on.StopAsked(name, by))
-            worker = self._roster.workers.get(name)
-            if worker is not None and worker.phase.is_final:  # it was down already, and made no transition
-                self.forget(worker)
-            self._dependencies.moved(name)  # nobody has to wait for it
+            self._dismiss(name, by)
         for name in (WorkerName(service, number) for number in range(1, workers + 1)):
             if name in self._roster.leaving:  # it was on its way out, and is wanted again
                 self._roster.leaving.discard(name)
@@ -86,6 +123,16 @@ class Adapting:
                 self._dependencies.moved(name)
             elif name not in self._roster.workers:
                 self.add(name, by, down)
+
+    def _dismiss(self, name: WorkerName, by: str) -> None:
+        """Have one leave."""
+        self._roster.leaving.add(name)
+        self._rolls.drop(name)
+        self._engine.tell(on.StopAsked(name, by))
+        worker = self._roster.workers.get(name)
+        if worker is not None and worker.phase.is_final:  # it was down already, and made no transition
+            self.forget(worker)
+        self._dependencies.moved(name)  # nobody has to wait for it
 
     # --- another configuration
 

@@ -80,7 +80,7 @@ def _compare_service(old: ServiceSpec | None, new: ServiceSpec) -> list[Change]:
         return [Change(new.name, Consequence.ADD, f"{new.workers} worker{'s' * (new.workers != 1)}")]
     effects = {field: EFFECTS[field].consequence for field in _differing(old, new) if field in EFFECTS}
     effects |= dict.fromkeys(_differing(old.execution, new.execution), Consequence.RESTART)  # "group" is in both
-    if list(map(_as_given, old.execution.sockets)) == list(map(_as_given, new.execution.sockets)):
+    if list(map(as_given, old.execution.sockets)) == list(map(as_given, new.execution.sockets)):
         effects |= dict.fromkeys(effects.keys() & {"sockets"}, Consequence.ADOPT)
     if _must_be_told(old, new):
         effects.update((field, Consequence.RESTART) for field in ("ready", "fd_store") if field in effects)
@@ -99,7 +99,7 @@ def _differing(old: Any, new: Any) -> list[str]:
     return [field for field in old._fields if getattr(old, field) != getattr(new, field)]
 
 
-def _as_given(socket: SocketSpec) -> SocketSpec:
+def as_given(socket: SocketSpec) -> SocketSpec:
     """What of a socket workers learn at their start; the rest is changed on the socket that they have."""
     unset = SocketSpec(socket.kind, socket.address)
     return socket._replace(backlog=unset.backlog, mode=unset.mode, user=unset.user, group=unset.group)

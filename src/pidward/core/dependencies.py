@@ -80,7 +80,9 @@ class Dependencies:
                 if not has_reached(worker, dependency.condition, roster.specs[service]):
                     yield worker
         if here < roster.scale(service):  # its turn to be added comes later
-            yield new_worker(WorkerName(service, here + 1), Wanted.UP, self._engine.now)
+            names = (WorkerName(service, number) for number in range(1, roster.scale(service) + 1))
+            absent = next(name for name in names if name not in roster.workers or name in roster.leaving)
+            yield new_worker(absent, Wanted.UP, self._engine.now)
 
     def hold(self, worker: Worker) -> None:
         """Keep in mind whether this worker is one that waits, and whether there is anything to wait for."""

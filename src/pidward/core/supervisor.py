@@ -11,6 +11,7 @@ from types import MappingProxyType
 from pidward.core import events as on
 from pidward.core.actions import Action, Finish
 from pidward.core.adapting import Adapting
+from pidward.core.adoption import Legacy
 from pidward.core.dependencies import Dependencies
 from pidward.core.engine import Engine
 from pidward.core.model import ExitStatus, Phase, Wanted, Worker, WorkerName
@@ -20,7 +21,7 @@ from pidward.core.roster import Roster, is_down, why_down
 from pidward.core.runs import Runs
 from pidward.core.spec import Configuration, Essential, ServiceSpec
 from pidward.core.together import Fates
-from pidward.core.units import Instant
+from pidward.core.units import Instant, format_duration
 
 
 class Supervisor:
@@ -83,8 +84,12 @@ class Supervisor:
         now: Instant,
         only: Iterable[str] = (),
         scales: Mapping[str, int] = MappingProxyType({}),
+        legacy: Legacy = Legacy(),  # noqa: B008 - immutable
     ) -> Iterator[Action]:
         """Take the first configuration and start what is wanted and may start, one worker after the other.
+
+        Workers of an earlier supervisor come first, all of them as they were, so that nobody starts who needs one that
+        is gone; then the ends of those that are, and then the others.
 
         Args:
             configuration: the services.
@@ -92,21 +97,45 @@ class Supervisor:
             now: the present.
             only: names of services to start, with all that they need; empty: all. The others are known and stay down.
             scales: how many workers operators wanted in earlier runs, for services of the configuration.
+            legacy: workers of services of this configuration that run, or ended while nobody watched.
         """
         self._engine.now = now
         self._adapting.configure(configuration)
         self._roster.scales.update(scales)
         chosen, by = frozenset(only), "pidward, at its start"
+        yield from self._take_over(legacy, wishes, chosen, by)
         for spec in configuration.services:
             for number in range(1, self._roster.scale(spec.name) + 1):
                 name = WorkerName(spec.name, number)
-                down = why_down(spec, name, wishes, chosen)
-                self._adapting.add(name, by, down, stopped=wishes.get(name) is Wanted.DOWN)
-                yield from self._engine.settle()
+                if name not in self.workers:
+                    down = why_down(spec, name, wishes, chosen)
+                    self._adapting.add(name, by, down, stopped=wishes.get(name) is Wanted.DOWN)
+                    yield from self._engine.settle()
+        if legacy.workers:
+            self._roster.sort()
         for spec in configuration.services:
             if any(worker.held for worker in self._roster.crew(spec.name) if spec.depends_on):
                 self._dependencies.call(spec.name, by, asked=bool(chosen))
                 yield from self._engine.settle()
+
+    def _take_over(
+        self, legacy: Legacy, wishes: Mapping[WorkerName, Wanted], chosen: frozenset[str], by: str
+    ) -> Iterator[Action]:
+        """Go on with what an earlier supervisor left."""
+        needed = chosen.union(*(self._dependencies.needs(service) for service in chosen))
+        reason = f"it lived on while pidward was away, for at most {format_duration(legacy.away)}"
+        for one in legacy.workers:
+            name = one.recorded.name
+            is_down = wishes.get(name) is Wanted.DOWN or name.number > self._roster.scale(name.service)
+            is_wanted = not is_down and (not chosen or name.service in needed)
+            self._adapting.take_over(one, reason, legacy.away, is_wanted=is_wanted)
+        yield from self._engine.settle()
+        for one in legacy.workers:
+            if one.exit is not None:
+                self._adapting.tell_end(one)
+                yield from self._engine.settle()
+        self._adapting.conform(legacy.workers, by)
+        yield from self._engine.settle()
 
     def step(self, event: on.Event, now: Instant) -> list[Action]:
         """Take one event in; what is to be done, in order. Events about unknown workers are late, and ignored."""

@@ -70,6 +70,10 @@ class _Directory:
             self.create()
             self._was_killed = False
 
+    def distrust(self) -> None:
+        """Take it for one that was killed: others had it before, and it does not show."""
+        self._was_killed = True
+
     def signal_all(self, number: int) -> set[int]:
         """Signal each process through its verified pidfd; returns their numbers. Raises Denied, Exhausted."""
         return signal_members(self.processes, number)

@@ -3,14 +3,18 @@
 import _socket as socket  # the module above it makes enums of all numbers, 0.5 MiB
 import os
 import stat
-from contextlib import closing
+from contextlib import closing, suppress
 from errno import EADDRINUSE, ESTALE
 
-from pidward.core.lean import NamedTuple
+from pidward.core.lean import NamedTuple, Self
 from pidward.core.spec import SocketKind, SocketSpec
+from pidward.kernel.errors import KernelError
+from pidward.kernel.pidfd import Pidfd
 
 _STREAMS = frozenset({SocketKind.TCP, SocketKind.UNIX})
 _PATHS = frozenset({SocketKind.UNIX, SocketKind.UNIX_DGRAM})
+MOST_DESCRIPTORS = 4096
+"""Looked at in one process when a socket is looked for."""
 
 
 Connection = socket.socket
@@ -53,6 +57,33 @@ class Listener:
         except BaseException:
             self.close()
             raise
+
+    @classmethod
+    def held_by(cls, process: Pidfd, spec: SocketSpec) -> Self | None:
+        """Take the socket back from a process that was given it: the same one, with its queue.
+
+        Args:
+            process: borrowed; it keeps its own descriptor.
+            spec: what the socket is bound to, which the kernel confirms.
+
+        Returns:
+            None when the process does not hold it, or does not let us see.
+
+        Kernel: pidfd_getfd, Linux 5.6; needs ptrace access to the process.
+        """
+        for number in _sockets_of(process):
+            try:
+                found = socket.socket(fileno=process.getfd(number))
+            except (KernelError, OSError):  # closed meanwhile, or not to be had
+                continue
+            if _is(found, spec):
+                listener = cls.__new__(cls)
+                listener._socket, listener._path, listener._inode = found, "", 0
+                if spec.kind in _PATHS and not spec.address.startswith("@"):
+                    listener._path, listener._inode = spec.address, os.lstat(spec.address).st_ino
+                return listener
+            found.close()
+        return None
 
     def fileno(self) -> int:
         """The descriptor; it stays ours."""
@@ -134,6 +165,35 @@ def _family(spec: SocketSpec) -> int:
     if spec.kind in _PATHS:
         return socket.AF_UNIX
     return socket.AF_INET6 if ":" in spec.address else socket.AF_INET
+
+
+def _sockets_of(process: Pidfd) -> list[int]:
+    """Which of its descriptors are sockets, lowest first."""
+    directory = f"/proc/{process.id.pid}/fd"
+    found = []
+    with suppress(OSError):
+        for number in sorted(map(int, os.listdir(directory)))[:MOST_DESCRIPTORS]:
+            with suppress(OSError):
+                if os.readlink(f"{directory}/{number}").startswith("socket:"):
+                    found.append(number)
+    return found
+
+
+def _is(found: socket.socket, spec: SocketSpec) -> bool:
+    """The kernel says that this socket is bound as that."""
+    kind = socket.SOCK_STREAM if spec.kind in _STREAMS else socket.SOCK_DGRAM
+    if found.family != _family(spec) or found.type != kind:
+        return False
+    if kind == socket.SOCK_STREAM and not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return False
+    bound = found.getsockname()
+    if spec.kind not in _PATHS:
+        host = "127.0.0.1" if spec.address == "localhost" else spec.address
+        return bool(bound[1] == spec.port and socket.inet_pton(found.family, bound[0].partition("%")[0])
+                    == socket.inet_pton(found.family, host))  # fmt: skip
+    if spec.address.startswith("@"):
+        return bool(bound == os.fsencode("\0" + spec.address[1:]))
+    return bool(bound == spec.address) and os.path.exists(spec.address)
 
 
 def _remove_dead(path: str, kind: int) -> None:

@@ -59,6 +59,7 @@ class Surroundings(NamedTuple):
     change_main: Callable[[WorkerName, Pidfd], bool]  # to a process proved to be of its tree; takes the handle
     succeed_by: Callable[[Successor], None]  # ask this, from now on, before the end of a main process counts
     inherit_orphans: Callable[[], None]  # daemons become our children when their parents end, and are reaped
+    survivors: Callable[[str], list[Pidfd]]  # of a service: main processes that an earlier supervisor left; borrowed
     commands: set[Closable]  # that run for workers; closed when the supervisor ends
     instance: str
     runtime_dir: str

@@ -80,7 +80,9 @@ class Daemons:
         ticks = 0
         with suppress(KernelError):
             ticks = read_stat(seat.pidfd).start_ticks
-        daemon.first = _First(seat.pidfd.id, ticks)
+        worker = self._surroundings.worker(seat.name)
+        is_daemon = worker is not None and worker.daemon  # of an earlier supervisor: who was first is history
+        daemon.first = _First(ProcessId(0, 0) if is_daemon else seat.pidfd.id, ticks)
         if daemon.path:
             self._watch_file(seat.name, daemon)
 

@@ -1,12 +1,14 @@
-"""Nothing runs twice: what an earlier supervisor left alive ends before its successor starts anything.
+"""Nothing runs twice: what an earlier supervisor left, and its successor cannot go on with, ends before others start.
 
-Happens after the supervisor was killed with SIGKILL or lost its power over its workers in some other way. Only
-processes that are proved to be the recorded ones, or that live in this instance's cgroups, are touched.
+Happens after the supervisor was killed with SIGKILL or lost its power over its workers in some other way: to those
+that were on their way up or down, or are not configured any more. The others are adopted: see ``runtime.survivors``.
+Only processes that are proved to be the recorded ones, or that live in this instance's cgroups, are touched.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 
+from pidward.core.adoption import Recorded
 from pidward.core.lean import NamedTuple, Protocol
 from pidward.core.model import ProcessId, WorkerName
 from pidward.core.signals import SIGKILL, signal_name
@@ -20,7 +22,6 @@ from pidward.kernel.procfs import numbers, read
 from pidward.kernel.tree import WalkedTree
 from pidward.kernel.wait import wait_exit, wait_reaped
 from pidward.runtime.trees import Trees, mark_in
-from pidward.store.store import Recorded, Store
 
 PATIENCE = 10.0
 """Seconds for killed processes to be gone."""
@@ -44,14 +45,21 @@ class _Tree(Protocol):
     def kill(self) -> None: ...
 
 
-def clear_leftovers(store: Store, trees: Trees, configuration: Configuration) -> Iterator[Leftover]:
-    """End the recorded that still live, and whatever lives in this instance's cgroups; tell of each.
+def clear_leftovers(
+    living: Sequence[Recorded], adopted: Container[WorkerName], trees: Trees, configuration: Configuration
+) -> Iterator[Leftover]:
+    """End the recorded that still live, and whatever else lives in this instance's cgroups; tell of each.
+
+    Args:
+        living: who is not adopted.
+        adopted: whose cgroups are left alone.
+        trees: of this supervisor.
+        configuration: the present one.
 
     Main processes are asked first, with the stop signal of their service and for its grace: a database wants to be
     stopped, whoever is its supervisor. What is left then is killed.
     What workers of a service with ``tree = "leave"`` left behind is left; their main processes end like all others.
     """
-    living = store.living()
     yield from _ask(living, {service.name: service.stop for service in configuration.services})
     deadline = Instant(boottime() + PATIENCE)
     spared = {service.name for service in configuration.services if service.stop.tree is TreePolicy.LEAVE}
@@ -65,6 +73,8 @@ def clear_leftovers(store: Store, trees: Trees, configuration: Configuration) ->
     if marks:
         yield from _end_marked(marks, deadline)
     for name, group in trees.earlier():
+        if name in adopted:
+            continue
         if _holds_strangers(group):
             why = "holds processes of another pid namespace, which are nobody's of ours; it is left alone"
             yield Leftover(None, f"{group.path} {why}")

@@ -12,7 +12,8 @@ from pidward.core.model import EventRow
 from pidward.core.spec import Configuration, Settings
 from pidward.core.units import Instant, Seconds
 from pidward.kernel.cgroup import locate
-from pidward.kernel.clock import boot_id
+from pidward.kernel.clock import boot_id, wall
+from pidward.kernel.errors import KernelError
 from pidward.kernel.limits import raise_nofile, read_limit
 from pidward.kernel.spawn import Spawner
 from pidward.logs.client import Pump
@@ -26,6 +27,7 @@ from pidward.runtime.leftovers import clear_leftovers
 from pidward.runtime.loop import Loop
 from pidward.runtime.mailbox import Mailbox
 from pidward.runtime.supervise import Supervision
+from pidward.runtime.survivors import Found, find_survivors
 from pidward.runtime.trees import Trees
 from pidward.store.store import NewerSchema, Store
 
@@ -96,10 +98,13 @@ def run(options: Options) -> do.Finish:
         store = stack.enter_context(closing(_open_store(
             options.state_dir, settings, lambda text: mailbox.post(lambda: troubles.report("store", text))
         )))  # fmt: skip
+        found = _look_for_survivors(store, trees, configuration)
         leftovers = []
-        for leftover in clear_leftovers(store, trees, configuration):
+        for leftover in clear_leftovers(found.rest, found.survivors, trees, configuration):
             options.announce(leftover.sentence)
             leftovers.append(leftover)
+        for recorded in found.rest:
+            store.forget_process(recorded.name)
         pump = stack.enter_context(closing(Pump(loop, options.state_dir, lambda text: troubles.report("logs", text))))
         if options.embedded:
             stack.callback(pump.end, Seconds(DRAIN_TIME))
@@ -116,6 +121,8 @@ def run(options: Options) -> do.Finish:
             supervision.note("supervisor", worker, sentence)
         loop.on_error = Faults(lambda text: supervision.note("supervisor", None, text)).tell
         supervision.subscribe(lambda row: _announce(row, options.announce))
+        for worker, sentence in found.sentences:
+            supervision.note("supervisor", worker, sentence)
         doctor = Doctor(supervision)
         answers.health = doctor.health
         if settings.health:
@@ -132,7 +139,7 @@ def run(options: Options) -> do.Finish:
         attendants = Attendants(supervision.surroundings(options.runtime_dir, options.state_dir))
         stack.callback(attendants.close)
         supervision.attended_by(attendants)
-        supervision.load(configuration, options.services)
+        supervision.load(configuration, options.services, found)
         doctor.begin()
         if not options.embedded:
             trim_memory()
@@ -181,6 +188,16 @@ def _with_status(finish: do.Finish, supervision: Supervision) -> do.Finish:
     """Of the one command there is, also when it was us who were told to end: who runs it wants to know how it ended."""
     ends = [worker.last_exit for worker in supervision.core.workers.values()]
     return finish._replace(status=ends[0]) if finish.status is None and len(ends) == 1 else finish
+
+
+def _look_for_survivors(store: Store, trees: Trees, configuration: Configuration) -> Found:
+    last = store.events(-1, 1)
+    away = Seconds(max(0.0, wall() - last[-1].wall)) if last else Seconds(0.0)
+    try:
+        return find_survivors(store.living(), trees, configuration, away)
+    except KernelError as error:
+        why = f"it cannot be told which workers of an earlier supervisor live: {error}"
+        raise CannotStart(f"{why}; nothing was touched, try again") from None
 
 
 def _make_spawner(trees: Trees) -> Spawner:

@@ -151,6 +151,8 @@ class Notify:
         if record.after is Phase.STARTING and seat.pidfd is None:
             self._begin(name, spec, speaker)
         elif seat.pidfd is not None:
+            if record.before is None:
+                self._take_over(name, spec)
             self._owners.sit(seat)
             self._daemons.born(seat)
         can_serve = seat.pidfd is not None and record.after is not Phase.STARTING
@@ -198,6 +200,15 @@ class Notify:
         self._daemons.begin(name, spec)
         if speaker.pipe is not None:
             speaker.pipe.begin()
+
+    def _take_over(self, name: WorkerName, spec: ServiceSpec) -> None:
+        """A process that an earlier supervisor started knows where to write to."""
+        self._daemons.begin(name, spec)
+        if spec.notifies or spec.type is ServiceType.FORKING:
+            try:
+                self._listen(spec)
+            except PlanError as error:
+                self._note("notify", name, f"{name} is not heard: {error}")
 
     def _forget(self, name: WorkerName) -> None:
         speaker = self._speakers.pop(name, None)

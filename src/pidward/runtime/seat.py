@@ -40,7 +40,7 @@ class Seat:
     """The place of one worker at the kernel's table; it outlives the processes that sit in it."""
 
     __slots__ = (
-        "emptied_events", "emptied_timer", "emptied_watch", "failure", "gate", "gate_watch", "log_mode", "name",
+        "emptied_events", "emptied_timer", "emptied_watch", "failure", "gate", "gate_watch", "log_mode", "made", "name",
         "pidfd", "prepared", "timer", "tree", "watch",
     )  # fmt: skip
 
@@ -48,6 +48,7 @@ class Seat:
         self.name = name
         self.prepared: Prepared | None = None  # None: the plan must be made (again) before the next start
         self.log_mode: LogMode | None = None  # the way of its output, which a process cannot change
+        self.made = ""  # core.adoption.fingerprint of what the process was started with
         self.tree: Tree | None = None
         self.pidfd: Pidfd | None = None
         self.watch: Watch | None = None

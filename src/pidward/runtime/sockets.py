@@ -82,11 +82,21 @@ class Sockets:
                 listener = held[0]
                 listener.adjust(spec, Owner(os.geteuid(), os.getegid()) if owner == Owner() else owner)
             else:
-                listener = Listener(spec, owner)
+                listener = self._taken_back(spec, service, owner) or Listener(spec, owner)
         except OSError as error:
             raise PlanError(_why_not(spec, service, error)) from None
         self._bound[_key(spec)] = listener, spec
         return listener
+
+    def _taken_back(self, spec: SocketSpec, service: ServiceSpec, owner: Owner) -> Listener | None:
+        """The socket that workers of an earlier supervisor hold: nobody who waits in its queue is refused."""
+        for process in self._surroundings.survivors(service.name):
+            listener = Listener.held_by(process, spec)
+            if listener is not None:
+                self._surroundings.note("sockets", None, f"{show(spec)}: taken back from {process.id}")
+                listener.adjust(spec, owner)
+                return listener
+        return None
 
     def _doors(self, service: ServiceSpec) -> list[tuple[Listener, SocketSpec]]:
         """Those of its sockets that are bound by now."""

@@ -14,16 +14,17 @@ from types import MethodType
 
 from pidward.core import actions as do
 from pidward.core import events as on
+from pidward.core.adoption import Legacy, Life, fingerprint, life_of, tag_of
 from pidward.core.lean import NamedTuple
 from pidward.core.model import EventRow, ExitStatus, Phase, ProcessId, Worker, WorkerName
 from pidward.core.signals import SIGKILL, signal_name
-from pidward.core.spec import Configuration, LogMode
+from pidward.core.spec import Configuration, LogMode, Resources, ServiceSpec
 from pidward.core.supervisor import Supervisor as Core
 from pidward.core.units import Instant, Seconds, format_duration
 from pidward.kernel.cgroup import Group
 from pidward.kernel.clock import wall
 from pidward.kernel.ending import look_at_end
-from pidward.kernel.errors import KernelError, NotChild
+from pidward.kernel.errors import Denied, KernelError, NotChild, Unsupported
 from pidward.kernel.limits import free_descriptors, read_limit
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import Failure, Gate, Spawner, Started
@@ -35,6 +36,7 @@ from pidward.runtime.attendants import Attendants
 from pidward.runtime.loop import READ, Loop, Timer, Watch
 from pidward.runtime.plan import Places, PlanError, explain_failure, explain_refusal, make_plan
 from pidward.runtime.seat import Seat, Tree
+from pidward.runtime.survivors import TAG, Found, Survivor
 from pidward.runtime.trees import LOOK_AGAIN, Trees
 from pidward.store.store import Store
 
@@ -95,7 +97,10 @@ class Supervision:
         self._recorded_later: deque[tuple[int, Instant, list[tuple[Seat, Gate]]]] = deque()
         self._dead: list[tuple[Watch, Pidfd]] = []
         self._former: set[ProcessId] = set()  # main processes of before that live, to be reaped
-        self._untold: list[tuple[do.Record, Instant, Tree | None] | _Untold] = []
+        self._untold: list[tuple[do.Record, Instant, Tree | None, Life | None] | _Untold] = []
+        self._survivors: dict[WorkerName, Survivor] = {}
+        self._can_tag = True
+        self._fingerprints: dict[str, tuple[ServiceSpec, str]] = {}
         self._subscribers: dict[int, Callable[[EventRow], None]] = {}
         self._next_subscriber = 0
         self._attendants: Attendants | None = None
@@ -109,8 +114,14 @@ class Supervision:
 
     # --- events in, actions out
 
-    def load(self, configuration: Configuration, only: Iterable[str] = ()) -> None:
-        """Take the first configuration and start what is wanted."""
+    def load(self, configuration: Configuration, only: Iterable[str] = (), found: Found | None = None) -> None:
+        """Take the first configuration, go on with what an earlier supervisor left, and start what is wanted.
+
+        The handles in ``found`` are ours from now on.
+        """
+        legacy = Legacy()
+        if found is not None:
+            self._survivors, legacy = dict(found.survivors), found.legacy
         if self._attendants is not None:
             self._attendants.configured(configuration)
         now = self._loop.now()
@@ -119,7 +130,7 @@ class Supervision:
             scale = remembered.get(spec.name)
             if scale is not None and scale.of == spec.workers:
                 scales[spec.name] = scale.workers
-        for action in self._core.load(configuration, self._store.wanted(), now, only, scales):
+        for action in self._core.load(configuration, self._store.wanted(), now, only, scales, legacy):
             self._perform([action], now)
             if len(self._spawns) >= START_BATCH:
                 self._after_turn()
@@ -140,7 +151,7 @@ class Supervision:
         return Surroundings(
             self._loop, self._spawner, self._trees, self._nofile, self.feed, self.note, self.seat,
             self.worker, self._core.spec, self.subscribe, self._prepare_again,
-            self.change_main, self.succeed_by, self.inherit_orphans,
+            self.change_main, self.succeed_by, self.inherit_orphans, self._survivors_of,
             set(), self._instance, runtime_dir, state_dir,
         )  # fmt: skip
 
@@ -191,7 +202,9 @@ class Supervision:
         seat = self._seats.get(record.worker)
         if seat is None:
             seat = self._sit_down(record.worker)
-        self._untold.append((record, now, seat.tree))
+        worker = self._core.workers.get(record.worker)
+        life = life_of(worker, seat.made, seat.log_mode) if worker is not None and seat.pidfd is not None else None
+        self._untold.append((record, now, seat.tree, life))
         if record.after is None:
             self._forget(seat)
         else:
@@ -207,8 +220,8 @@ class Supervision:
             if isinstance(one, _Untold):
                 self._publish(self._store.note(one.kind, one.worker, one.text, one.data, to_wall + one.at))
                 continue
-            record, at, tree = one
-            self._publish(self._store.record(record, to_wall + at, at, self._trees.label(tree)))
+            record, at, tree, life = one
+            self._publish(self._store.record(record, to_wall + at, at, self._trees.label(tree), life))
             if record.after is None:
                 self._store.forget(record.worker)
 
@@ -232,8 +245,35 @@ class Supervision:
 
     def _sit_down(self, name: WorkerName) -> Seat:
         seat = self._seats[name] = Seat(name)
-        self._keep_output(seat)
+        survivor = self._survivors.pop(name, None)
+        if survivor is None:
+            self._keep_output(seat)
+        else:
+            self._take_over(seat, survivor)
         return seat
+
+    def _take_over(self, seat: Seat, survivor: Survivor) -> None:
+        """Seat a process that lives already, or what one has left behind."""
+        spec, life = self._core.spec(seat.name), survivor.recorded.life
+        seat.tree, seat.pidfd, seat.made = survivor.tree, survivor.main, life.made
+        seat.log_mode = life.log_mode or spec.logs.mode
+        self._pump.add(seat.name, spec.logs._replace(mode=seat.log_mode))
+        if seat.pidfd is not None:
+            seat.watch = self._loop.watch(seat.pidfd.fileno(), READ, MethodType(self._on_death, seat))
+            self._trees.main_changed(seat)
+            if spec.resources != Resources() and seat.tree is not None and self._trees.is_at_home(seat.name, seat.tree):
+                self._limit(seat, is_running=True)
+
+    def _survivors_of(self, service: str) -> list[Pidfd]:
+        """Main processes of an earlier supervisor that are not seated yet; borrowed."""
+        return [one.main for name, one in self._survivors.items() if name.service == service and one.main is not None]
+
+    def _fingerprint(self, spec: ServiceSpec) -> str:
+        """Made once for each spec: repr of a service takes longer than a start."""
+        known = self._fingerprints.get(spec.name)
+        if known is None or known[0] is not spec:
+            known = self._fingerprints[spec.name] = spec, fingerprint(spec)
+        return known[1]
 
     def _keep_output(self, seat: Seat) -> None:
         """Have output kept as it is configured; another mode begins with the worker's next start."""
@@ -311,6 +351,9 @@ class Supervision:
     def _is_ready(self, seat: Seat) -> bool:
         """Have a place to be born in and a plan; when that is impossible, that is a failed spawn."""
         try:
+            if seat.tree is not None and not self._trees.is_at_home(seat.name, seat.tree):
+                self._trees.remove(seat.tree)
+                seat.tree = None
             if seat.tree is None:
                 seat.tree = self._trees.make(seat.name)
             else:
@@ -366,9 +409,11 @@ class Supervision:
             self._spawn_failed(seat, result)
             return
         self._trees.unwatch(seat)
-        seat.pidfd = result.pidfd
+        seat.pidfd, seat.made = result.pidfd, self._fingerprint(self._core.spec(seat.name))
         seat.watch = self._loop.watch(result.pidfd.fileno(), READ, MethodType(self._on_death, seat))
         self._trees.born(seat, result.invocation)
+        if not self._trees.birth(seat.tree).gated:  # it runs already, and the store writes in a moment
+            self._tag(result.pidfd, tag_of(seat.made, self._core.spec(seat.name).logs.mode))
         self._warn(seat, result.refused)
         if result.gate is not None:
             seat.gate = result.gate
@@ -376,6 +421,16 @@ class Supervision:
             if self._trees.birth(seat.tree).gated:
                 self._gates.append(seat)
         self.feed(on.Spawned(seat.name, result.pidfd.id, running=result.gate is None))
+
+    def _tag(self, process: Pidfd, text: str) -> None:
+        """Have the kernel remember whose it is; only for root, and since Linux 6.17."""
+        if self._can_tag:
+            try:
+                process.set_tag(TAG, text.encode())
+            except (Unsupported, Denied):
+                self._can_tag = False
+            except KernelError:
+                pass  # it has ended
 
     def _warn(self, seat: Seat, refused: Iterable[Failure]) -> None:
         """Say what a worker has to run without."""

@@ -15,6 +15,7 @@ from pidward.core.spec import Resources
 from pidward.core.units import Instant
 from pidward.kernel.cgroup import Group, GroupV1, Located
 from pidward.kernel.errors import KernelError, Unsupported
+from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.spawn import SHIM, Plan, Spawner, Started, native_is_built
 from pidward.kernel.tree import WalkedTree, become_subreaper
 from pidward.kernel.wait import reap, wait_exit
@@ -146,6 +147,28 @@ class Trees:
             return []
         found = [(worker, f"{base.path}/{name}") for name in names if (worker := _worker_of(name)) is not None]
         return [(worker, type(base)(path)) for worker, path in found if os.path.isdir(path)]
+
+    def found(self, label: str, main: Pidfd | None) -> Tree | None:
+        """The tree that an earlier supervisor labelled so; its processes are not our children, whatever the rung.
+
+        Args:
+            label: from ``label``; empty: it had none.
+            main: the main process if it lives, borrowed.
+        """
+        mark = mark_in(label)
+        if mark is not None:
+            return WalkedTree(mark, main, self._mains, everywhere=True)
+        if not label:
+            return None
+        group = (Group if os.path.exists(label + "/cgroup.events") else GroupV1)(label)
+        group.distrust()
+        return group
+
+    def is_at_home(self, name: WorkerName, tree: Tree) -> bool:
+        """The next process may be born into this tree: it is where ``make`` would make it."""
+        if isinstance(tree, Group | GroupV1):
+            return not self.is_walking and tree.path == self._place.group(f"{self._base}/{_directory(name)}").path
+        return self.is_walking
 
     def birth(self, tree: Tree | None) -> Birth:
         """What the plan of a new process of this tree must say."""

@@ -25,9 +25,21 @@ MIGRATIONS = (
         data TEXT NOT NULL
     );
     """,
+    """
+    ALTER TABLE worker ADD COLUMN until REAL;
+    ALTER TABLE worker ADD COLUMN started REAL;
+    ALTER TABLE worker ADD COLUMN starts TEXT NOT NULL DEFAULT '';
+    ALTER TABLE worker ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE worker ADD COLUMN restarts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE worker ADD COLUMN daemon INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE worker ADD COLUMN made TEXT NOT NULL DEFAULT '';
+    ALTER TABLE worker ADD COLUMN log_mode TEXT NOT NULL DEFAULT '';
+    """,
 )
 """Each brings the schema from the version of its place in this list to the next."""
 VERSION = len(MIGRATIONS)
+_COLUMNS = ", ".join(("name", *Fact._fields))  # those of the table worker
+_PLACES = ", ".join("?" * (1 + len(Fact._fields)))
 
 _SETTINGS = """
     PRAGMA journal_mode = WAL;
@@ -122,8 +134,7 @@ class Database:
         """
         query = self._connection.execute
         query("DELETE FROM worker WHERE boot_id != ?", (boot_id,))
-        facts = {name: Fact(*row) for name, *row in query(
-            "SELECT name, phase, wanted, process, boot_id, tree, since FROM worker")}  # fmt: skip
+        facts = {name: Fact(*row) for name, *row in query(f"SELECT {_COLUMNS} FROM worker")}  # noqa: S608 - a constant
         wishes = dict(query("SELECT worker, wanted FROM wish"))
         (newest,) = query("SELECT coalesce(max(seq), 0) FROM event").fetchone()
         reserved = query("SELECT value FROM meta WHERE name = 'reserved_seq'").fetchone()
@@ -143,7 +154,7 @@ class Database:
             )
             connection.executemany("DELETE FROM worker WHERE name = ?", ((name,) for name in batch.facts))
             connection.executemany(
-                "INSERT INTO worker VALUES (?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO worker ({_COLUMNS}) VALUES ({_PLACES})",  # noqa: S608 - constants
                 ((name, *fact) for name, fact in batch.facts.items() if fact is not None),
             )
             connection.executemany("DELETE FROM wish WHERE worker = ?", ((name,) for name in batch.wishes))

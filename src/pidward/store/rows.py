@@ -1,9 +1,11 @@
 """What is kept, as plain values. Pure."""
 
 from pidward.core.actions import Record
+from pidward.core.adoption import Life, Recorded
 from pidward.core.lean import NamedTuple
 from pidward.core.model import EventRow, ExitStatus, Phase, ProcessId, Wanted, WorkerName
 from pidward.core.signals import signal_name
+from pidward.core.spec import LogMode
 from pidward.core.units import Instant
 
 
@@ -16,27 +18,29 @@ class Fact(NamedTuple):
     boot_id: str
     tree: str | None
     since: float  # boottime of that boot
+    until: float | None = None  # these as in core.adoption.Life
+    started: float | None = None
+    starts: str = ""  # numbers with spaces between
+    failures: int = 0
+    restarts: int = 0
+    daemon: int = 0
+    made: str = ""
+    log_mode: str = ""
 
 
-class Recorded(NamedTuple):
-    """A worker that had a process when the last supervisor wrote for the last time.
-
-    Nothing follows from it but a question to the kernel: the process may be gone and its number somebody else's.
-    """
-
-    name: WorkerName
-    process: ProcessId | None
-    boot_id: str
-    tree: str
-    phase: Phase
-
-
-def fact_of(record: Record, boot_id: str, at: Instant, tree: str | None) -> Fact | None:
+def fact_of(record: Record, boot_id: str, at: Instant, tree: str | None, life: Life | None) -> Fact | None:
     """The new state of a worker; None when it is forgotten."""
     if record.after is None:
         return None
     process = None if record.process is None else str(record.process)
-    return Fact(record.after.value, record.wanted.value, process, boot_id, tree, at)
+    fact = Fact(record.after.value, record.wanted.value, process, boot_id, tree, at)
+    if life is None or process is None:
+        return fact
+    return fact._replace(
+        since=life.since, until=life.until, started=life.started, starts=" ".join(map(str, life.starts)),
+        failures=life.failures, restarts=life.restarts, daemon=int(life.daemon), made=life.made,
+        log_mode="" if life.log_mode is None else life.log_mode.value,
+    )  # fmt: skip
 
 
 def recorded(name: str, fact: Fact) -> Recorded | None:
@@ -45,7 +49,17 @@ def recorded(name: str, fact: Fact) -> Recorded | None:
     if not phase.has_process:
         return None
     process = None if fact.process is None else ProcessId.parse(fact.process)
-    return Recorded(WorkerName.parse(name), process, fact.boot_id, fact.tree or "", phase)
+    return Recorded(WorkerName.parse(name), process, fact.boot_id, fact.tree or "", phase, _life(fact))
+
+
+def _life(fact: Fact) -> Life:
+    until, started = (None if moment is None else Instant(float(moment)) for moment in (fact.until, fact.started))
+    starts = tuple(Instant(float(moment)) for moment in fact.starts.split())
+    mode = LogMode(fact.log_mode) if fact.log_mode else None
+    return Life(
+        Instant(float(fact.since)), until, started, starts, int(fact.failures), int(fact.restarts), bool(fact.daemon),
+        str(fact.made), mode,
+    )  # fmt: skip
 
 
 def transition(seq: int, record: Record, wall: float) -> EventRow:

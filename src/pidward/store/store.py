@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Callable
 
 from pidward.core.actions import Record
+from pidward.core.adoption import Life, Recorded
 from pidward.core.lean import Self
 from pidward.core.model import EventRow, Wanted, WorkerName
 from pidward.core.units import Instant, Seconds
 from pidward.store import rows
 from pidward.store.database import Batch, Database, NewerSchema, is_damage, move_aside, read_events
-from pidward.store.rows import Fact, Recorded
+from pidward.store.rows import Fact
 
 __all__ = ["NewerSchema", "Recorded", "Store"]
 
@@ -102,7 +103,7 @@ class Store:
 
     # --- for the loop
 
-    def record(self, record: Record, wall: float, at: Instant, tree: str | None) -> EventRow:
+    def record(self, record: Record, wall: float, at: Instant, tree: str | None, life: Life | None = None) -> EventRow:
         """Remember a transition and the worker's new state.
 
         Args:
@@ -110,8 +111,9 @@ class Store:
             wall: seconds since 1970.
             at: the same instant on the boot clock.
             tree: how to find the worker's process tree again: a cgroup's path, or what the runtime makes of it.
+            life: what the next supervisor has to know to go on with the process; None: nothing.
         """
-        name, fact = str(record.worker), rows.fact_of(record, self._boot_id, at, tree)
+        name, fact = str(record.worker), rows.fact_of(record, self._boot_id, at, tree, life)
         with self._changed:
             row = rows.transition(self._take_seq(), record, wall)
             if fact is None:
@@ -160,6 +162,14 @@ class Store:
             self._facts.pop(name, None)
             self._wishes.pop(name, None)
             self._stale_facts[name] = self._stale_wishes[name] = None
+            self._hand_over(None)
+
+    def forget_process(self, worker: WorkerName) -> None:
+        """What ran in the last run is gone; what was asked for the worker stays."""
+        name = str(worker)
+        with self._changed:
+            self._facts.pop(name, None)
+            self._stale_facts[name] = None
             self._hand_over(None)
 
     def hurry(self) -> int:
