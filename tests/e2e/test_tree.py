@@ -8,7 +8,7 @@ import pytest
 from pidward.kernel.cgroup import look_for
 from pidward.kernel.pidfd import Pidfd
 from pidward.kernel.procfs import children
-from tests.e2e.rig import Rig, service
+from tests.e2e.rig import Rig, eventually, service
 
 DAEMON = """\
 import os, sys, time
@@ -77,4 +77,4 @@ def test_looking_leaves_nothing(rig: Rig) -> None:
     before = belongings()
     for _ in range(5):
         trees(rig)
-    assert belongings() == before
+    eventually(lambda: belongings() <= before)  # a client that has left takes a turn of the loop
